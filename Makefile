@@ -1,0 +1,47 @@
+# Two commands: `make run` and `make test`. Both set up .venv first, from requirements.lock; nothing else is needed
+# but Python 3.11, pip and venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench lock clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Create .venv and install what requirements.lock pins
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expkit needs Python 3.11 or newer; say which: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $(READY)
+
+run: setup  ## Run the first experiment: expkit train +experiment=grokking_xor
+	$(BIN)/expkit train +experiment=grokking_xor
+
+test: setup  ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Apply the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## Measure speed, as ratios within one run
+	$(BIN)/python scripts/bench/run.py
+
+# A torch of the CPU build is named without its local version, so that the lock serves every build.
+lock: setup  ## Resolve the versions in requirements.lock anew
+	scripts/lock $(BIN)
+
+clean:  ## Remove .venv and caches; records in runs/ stay
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Callbacks: what acts on a training."""

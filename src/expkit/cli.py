@@ -1,0 +1,93 @@
+"""The command line. Each command's code is imported when it is called; this file imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from expkit import __version__
+from expkit.errors import UserError
+
+FIRST_PAGE = """\
+expkit {version}: deep-learning experiments from configuration
+
+  expkit list                                    the experiments, with their papers
+  expkit show grokking_xor                       one experiment: paper, finding, configuration
+  expkit train +experiment=grokking_xor          run it; any key can be set: optimizer.lr=0.05 seed=1
+  expkit train -m +experiment=grokking_xor seed=0,1,2          run several
+  expkit train model=cnn data=mnist1d optimizer=adamw trainer.max_steps=200      compose your own
+
+Commands
+{commands}
+
+`expkit COMMAND --help` says more of each. Records go to ./runs, or --runs DIR, or the variable EXPKIT_RUNS.
+"""
+
+COMMANDS = {
+    "train": ("expkit.commands.train", "run what the overrides compose; with -m, every combination of their values"),
+    "eval": ("expkit.commands.evaluate", "evaluate a recorded run's checkpoint, on its data or on others"),
+    "list": ("expkit.commands.library", "the experiments there are"),
+    "show": ("expkit.commands.library", "one experiment: paper, finding, configuration, what was run of it"),
+    "runs": ("expkit.commands.runs", "the recorded runs"),
+    "sync": ("expkit.commands.sync", "upload runs that W&B kept offline"),
+    "doctor": ("expkit.commands.doctor", "what works on this machine, what is missing, how to get it"),
+    "completion": ("expkit.commands.completion", "shell completion: eval \"$(expkit completion bash)\""),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0 done, 1 failed, 2 not a valid request, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_first_page())
+        return 0
+    if arguments[0] in ("--version", "-V"):
+        print(f"expkit {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        from expkit.errors import did_you_mean
+
+        return _complain(UserError(f"There is no command '{name}'.", did_you_mean(name, COMMANDS)), status=2)
+    debug = "--debug" in rest
+    try:
+        command = import_module(COMMANDS[name][0])
+        parser = argparse.ArgumentParser(
+            prog=f"expkit {name}",
+            description=COMMANDS[name][1][0].upper() + COMMANDS[name][1][1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        getattr(command, f"add_{name}_arguments")(parser)
+        parser.add_argument("--json", action="store_true", help="print JSON for scripts, on standard output")
+        parser.add_argument("--debug", action="store_true", help="show tracebacks")
+        return int(getattr(command, name)(parser.parse_intermixed_args(rest)) or 0)
+    except UserError as error:
+        if debug:
+            raise
+        return _complain(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _first_page() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {about}" for name, (_, about) in COMMANDS.items())
+    return FIRST_PAGE.format(version=__version__, commands=commands).rstrip()
+
+
+def _complain(error: UserError, status: int | None = None) -> int:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    return error.exit_code if status is None else status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,156 @@
+"""`expkit list` and `expkit show`: the experiments there are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from expkit import library
+from expkit.errors import UserError, did_you_mean
+
+# `list` reads the head of each YAML itself: with several hundred experiments, importing Hydra and parsing every file
+# would take longer than a person waits.
+
+
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only experiments whose name, title or finding has it")
+    parser.add_argument("--family", help="only one family")
+
+
+def list(options: argparse.Namespace) -> None:
+    entries = [_entry(name, config) for name, config in _configs()]
+    if options.family:
+        families = {entry["family"] for entry in entries}
+        if options.family not in families:
+            raise UserError(f"There is no family '{options.family}'.", did_you_mean(options.family, families))
+        entries = [entry for entry in entries if entry["family"] == options.family]
+    for word in options.words:
+        entries = [entry for entry in entries if word.lower() in json.dumps(entry).lower()]
+    if options.json:
+        print(json.dumps(entries, indent=2))
+        return
+    _print_list(entries)
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment")
+    parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
+
+
+def show(options: argparse.Namespace) -> None:
+    from expkit import compose
+
+    raw = compose.experiment_config(options.experiment)
+    composed = compose.compose([f"experiment={options.experiment}"])
+    entry = _entry(options.experiment, raw)
+    runs = _runs(options.experiment, options.runs)
+    if options.json:
+        print(json.dumps({**entry, "scales": raw.get("scales") or {}, "config": composed.config, "runs": runs}, indent=2))
+        return
+    _print_experiment(entry, raw, composed, runs)
+
+
+def _configs() -> Iterator[tuple[str, dict[str, Any]]]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    seen: set[str] = set()
+    for folder in library.config_folders():
+        for path in sorted((folder / "experiment").glob("*.yaml")):
+            if path.stem not in seen:
+                seen.add(path.stem)
+                yield path.stem, yaml.load(path.read_bytes(), Loader=loader) or {}
+
+
+def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The stable fields of `expkit list --json`; claims and verdicts are those of the experiment's evidence."""
+    paper = config.get("paper") or {}
+    evidence = _evidence(name)
+    return {
+        "name": name,
+        "family": paper.get("family"),
+        "paper": {key: paper.get(key) for key in ("title", "arxiv")},
+        "finding": paper.get("finding"),
+        "claims": [claim.get("claim") for claim in evidence],
+        "verdicts": [claim.get("verdict") for claim in evidence],
+        "stale": None if not evidence else False,
+    }
+
+
+def _evidence(name: str) -> Any:
+    path = library.root() / "experiments" / name / "results.json"
+    return json.loads(path.read_text())["claims"] if path.exists() else []
+
+
+def _runs(name: str, root: str | None) -> Any:
+    from expkit.records.store import Store
+
+    folder = Store(root).root / name
+    return [record.as_json() for record in Store(root) if record.experiment == name] if folder.is_dir() else []
+
+
+def _print_list(entries: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not entries:
+        console.print("No experiment matches.")
+        return
+    table = Table("experiment", "family", "arXiv", "finding", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for entry in entries:
+        finding = entry["finding"] or entry["paper"]["title"] or ""
+        table.add_row(
+            Text(entry["name"], style="bold"), entry["family"] or "", entry["paper"]["arxiv"] or "", Text(finding)
+        )
+    console.print(table)
+    console.print()
+    count = "1 experiment" if len(entries) == 1 else f"{len(entries)} experiments"
+    name = entries[0]["name"]
+    console.print(Text(f"{count}.  About one: expkit show {name}  Run it: expkit train +experiment={name}"))
+
+
+def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any, runs: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from expkit.views import text
+    from expkit.views.terminal import config_tree
+
+    console = Console(highlight=False)
+    name, paper = entry["name"], entry["paper"]
+    console.print(Text(name, style="bold"))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column()
+    for label, value in (
+        ("paper", paper["title"] and f"{paper['title']} (arXiv {paper['arxiv']})"),
+        ("family", entry["family"]),
+        ("finding", entry["finding"]),
+    ):
+        if value:
+            facts.add_row(label, Text(value))
+    facts.add_row("run", Text(f"expkit train +experiment={name}"))
+    for scale, changes in (raw.get("scales") or {}).items():
+        changed = ", ".join(f"{key}={value}" for key, value in changes.items())
+        facts.add_row("", Text(f"expkit train +experiment={name} scale={scale}    ({changed})"))
+    readme = library.root() / "experiments" / name / "README.md"
+    if readme.exists():
+        facts.add_row("more", Text(text.short_path(readme)))
+    console.print(facts)
+    console.print()
+    console.print(config_tree(composed.config, composed.choices, title="configuration"))
+    console.print()
+    if not runs:
+        console.print("No recorded runs here yet.")
+    for run in runs[:5]:
+        metrics = "  ".join(f"{n} {text.number(run['summary'][n])}" for n in text.main_metrics(run["summary"]))
+        console.print(Text(f"{run['run_id']}  {run['status']:<11}  {metrics}"))
+    if len(runs) > 5:
+        console.print(Text(f"... and {len(runs) - 5} more: expkit runs {name}"))
+

@@ -1,0 +1,112 @@
+"""`expkit train`: from overrides to records."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from expkit.errors import UserError
+from expkit.outcome import Outcome
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from expkit.compose import Composed
+    from expkit.views.view import View
+
+EPILOG = """\
+Overrides are Hydra's: group=option chooses a file of conf/<group>/, key.subkey=value sets a value.
+  expkit train +experiment=grokking_xor optimizer.lr=0.05
+  expkit train +experiment=grokking_xor scale=smoke
+  expkit train model=cnn data=mnist1d optimizer=adamw trainer.max_steps=200
+  expkit train -m +experiment=grokking_xor 'seed=range(0,5)' optimizer.lr=0.05,0.1
+A run that is complete is not run again; an interrupted one goes on where it was saved.
+"""
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE")
+    parser.add_argument("-m", "--multirun", action="store_true", help="run every combination of comma-separated values")
+    parser.add_argument("--force", action="store_true", help="run again what is complete")
+    parser.add_argument("--cfg", action="store_true", help="print the composed configuration and run nothing")
+    parser.add_argument("--runs", metavar="DIR", help="where records go (default: $EXPKIT_RUNS, or ./runs)")
+
+
+def train(options: argparse.Namespace) -> int:
+    from expkit import compose, views
+
+    overrides = [*options.overrides, *([f"paths.runs={options.runs}"] if options.runs else [])]
+    if options.multirun:
+        return _train_many(overrides, options)
+    composed = compose.compose(overrides)
+    if options.cfg:
+        return _print_config(composed, options.json)
+    outcome = train_one(composed, views.one_run(options.json), options.force, options.debug)
+    if options.json:
+        print(json.dumps(outcome.as_json(), indent=2))
+    return outcome.exit_status
+
+
+def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outcome:
+    """Runs what was composed; whatever goes wrong on the way is told and kept."""
+    from expkit.run import run
+
+    try:
+        return Outcome(run(composed, view, force=force), overrides=composed.overrides)
+    except Exception as error:
+        if debug:
+            raise
+        outcome = Outcome(view.record, error, composed.overrides)
+        view.failed(outcome)
+        return outcome
+    finally:
+        view.close()
+
+
+def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
+    from expkit import views
+    from expkit.sweeps.multirun import multirun
+
+    job: Callable[[DictConfig], Outcome] = functools.partial(
+        _job, as_json=options.json, force=options.force, debug=options.debug
+    )
+    outcomes = multirun(overrides, job)
+    if options.json:
+        print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
+    else:
+        views.sweep_result(outcomes)
+    return max((outcome.exit_status for outcome in outcomes if outcome.exit_status == 130), default=0) or int(
+        any(outcome.exit_status for outcome in outcomes)
+    )
+
+
+def _job(config: DictConfig, as_json: bool, force: bool, debug: bool) -> Outcome:
+    """One run of a sweep, from what Hydra composed for it. Can be sent to another process."""
+    from expkit import views
+    from expkit.compose import resolve
+
+    number = config.hydra.job.get("num", 0)
+    overrides = list(config.hydra.overrides.task)
+    view = views.run_of_sweep(number, overrides, as_json)
+    try:
+        composed = resolve(config, overrides)
+    except UserError as error:
+        outcome = Outcome(None, error, overrides)
+        view.failed(outcome)
+        return outcome
+    return train_one(composed, view, force, debug)
+
+
+def _print_config(composed: Composed, as_json: bool) -> int:
+    import yaml
+
+    if as_json:
+        print(json.dumps(composed.config, indent=2))
+    else:
+        sys.stdout.write(yaml.safe_dump(composed.config, sort_keys=False))
+    return 0

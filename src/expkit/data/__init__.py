@@ -1,0 +1,1 @@
+"""Data sets: tensors in memory, drawn by a generator that takes its own seed."""

@@ -1,0 +1,373 @@
+"""The `lightning` engine: one training by Lightning's Trainer, on any hardware.
+
+Training is a single epoch of `max_steps` batches, whatever an epoch of the data is: Lightning's work at the ends of
+epochs and its logging cost several times a small network's step. Everything is measured at evaluation points instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import FSDPStrategy
+from torch import nn
+
+from expkit.data.base import Split, TensorData
+from expkit.engines.evaluation_points import evaluation_points
+from expkit.engines.observer import Observer
+from expkit.engines.ranks import local_ranks
+from expkit.engines.stopping import StopRequest
+from expkit.errors import UserError
+from expkit.optim.plateau import ReduceLROnPlateau
+from expkit.records.files import replacing
+from expkit.records.metrics import MetricLog
+from expkit.seeding import derive
+from expkit.tasks.base import Task
+
+State = Literal["complete", "interrupted", "diverged"]
+
+
+@dataclass
+class Training:
+    """One training, as an engine is handed it."""
+
+    task: Task
+    data: TensorData
+    seed: int
+    log: MetricLog
+    folder: Path
+    callbacks: Sequence[lightning.Callback] = ()
+    loggers: Sequence[Logger] = ()
+    observer: Observer = field(default_factory=Observer)
+    stop: StopRequest = field(default_factory=StopRequest)
+    resume: Path | None = None  # a checkpoint to go on from
+    rank_command: Sequence[str] = ()  # starts another process of this training
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+
+class LightningEngine:
+    """Trains with Lightning's Trainer.
+
+    Args:
+        max_steps: optimizer steps; or give `max_epochs`.
+        max_epochs: passes over the training data, converted to steps.
+        eval_at: when to evaluate: 'log' (steps 0, 1, 2, 3, 5, 8, ...), every n steps, or a list of steps. Step 0 and
+            the last step are always evaluated.
+        accelerator, devices, num_nodes, strategy, precision, gradient_clip_val, accumulate_grad_batches, deterministic,
+            profiler, detect_anomaly: as for Lightning's Trainer.
+        checkpoint_minutes: time between two checkpoints; the last state is always saved.
+        checkpoint_steps: optimizer steps between two checkpoints, in addition.
+        overfit_batches: trains on the first n batches only, again and again; 0 trains on all.
+    """
+
+    def __init__(
+        self,
+        max_steps: int | None = 1000,
+        max_epochs: float | None = None,
+        eval_at: Literal["log"] | int | Sequence[int] = "log",
+        accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto",
+        devices: int | str | Sequence[int] = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
+        precision: int | str = "32-true",
+        gradient_clip_val: float | None = None,
+        accumulate_grad_batches: int = 1,
+        deterministic: bool | Literal["warn"] = "warn",
+        checkpoint_minutes: float | None = 5.0,
+        checkpoint_steps: int | None = None,
+        overfit_batches: int = 0,
+        profiler: Literal["simple", "advanced", "pytorch"] | None = None,
+        detect_anomaly: bool = False,
+    ) -> None:
+        if (max_steps is None) == (max_epochs is None):
+            raise ValueError("give one of max_steps and max_epochs (and set the other to null)")
+        self.max_steps = max_steps
+        self.max_epochs = max_epochs
+        self.eval_at = eval_at
+        self.checkpoint_seconds = math.inf if checkpoint_minutes is None else 60 * checkpoint_minutes
+        self.checkpoint_steps = checkpoint_steps
+        self.overfit_batches = overfit_batches
+        self.accumulate = accumulate_grad_batches
+        self.profiler = profiler
+        self.trainer_arguments: dict[str, Any] = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "num_nodes": num_nodes,
+            "strategy": strategy,
+            "precision": precision,
+            "gradient_clip_val": gradient_clip_val,
+            "accumulate_grad_batches": accumulate_grad_batches,
+            "deterministic": deterministic,
+            "detect_anomaly": detect_anomaly,
+        }
+
+    def steps(self, data: TensorData) -> int:
+        """Optimizer steps of the whole training."""
+        if self.max_steps is not None:
+            return self.max_steps
+        assert self.max_epochs is not None
+        return math.ceil(self.max_epochs * data.batches_per_epoch / self.accumulate)
+
+    def fit(self, training: Training) -> State:
+        """Trains to the end, or until asked to stop; leaves the last state in `checkpoints/last.ckpt`."""
+        quiet_lightning()
+        max_steps = self.steps(training.data)
+        with self._processes(training):
+            trainer = self._trainer(training, max_steps)
+            training.data.to(trainer.strategy.root_device)
+            training.observer.started(training.log.last.get("step", 0), max_steps)
+            keeper = next(callback for callback in trainer.callbacks if isinstance(callback, _Keeper))  # type: ignore[attr-defined]
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                trainer.fit(
+                    training.task,
+                    train_dataloaders=_Batches(training, trainer, self.overfit_batches, self.accumulate, max_steps),
+                    ckpt_path=training.resume,
+                    weights_only=True,
+                )
+        training.log.flush()
+        if keeper.diverged:
+            return "diverged"
+        return "interrupted" if keeper.interrupted else "complete"
+
+    def _trainer(self, training: Training, max_steps: int) -> lightning.Trainer:
+        points = evaluation_points(self.eval_at, max_steps)
+        checkpoints = any(isinstance(callback, ModelCheckpoint) for callback in training.callbacks)
+        try:
+            return lightning.Trainer(
+                **self.trainer_arguments,
+                max_steps=max_steps,
+                max_epochs=1,
+                callbacks=[
+                    _StepRandomness(training.seed),
+                    *training.callbacks,
+                    # Last: evaluates and saves what the other callbacks have made of the step.
+                    _Keeper(training, points, self.checkpoint_seconds, self.checkpoint_steps),
+                ],
+                logger=list(training.loggers) or False,
+                profiler=self._profiler(training.folder),
+                default_root_dir=training.folder,
+                enable_checkpointing=checkpoints,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                num_sanity_val_steps=0,
+                limit_val_batches=0,
+            )
+        except (lightning.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
+            wanted = {k: v for k, v in self.trainer_arguments.items() if k in ("accelerator", "devices", "strategy")}
+            raise UserError(
+                f"This machine cannot run trainer {wanted}: {str(error).strip().splitlines()[0]}",
+                "`expkit doctor` shows what it has; trainer=cpu works everywhere.",
+            ) from error
+
+    def _profiler(self, folder: Path) -> lightning.profilers.Profiler | None:
+        from lightning.pytorch import profilers
+
+        kinds = {
+            "simple": profilers.SimpleProfiler,
+            "advanced": profilers.AdvancedProfiler,
+            "pytorch": profilers.PyTorchProfiler,
+        }
+        return None if self.profiler is None else kinds[self.profiler](dirpath=folder, filename="profile")
+
+    def _processes(self, training: Training) -> AbstractContextManager[None]:
+        """The other processes of a training on several devices of this machine."""
+        arguments = self.trainer_arguments
+        devices, on_cpu = arguments["devices"], arguments["accelerator"] == "cpu" or not torch.cuda.is_available()
+        count = devices if isinstance(devices, int) else len(devices) if not isinstance(devices, str) else None
+        if count is None or count == -1:
+            count = 1 if on_cpu else torch.cuda.device_count()
+        return local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
+
+
+def quiet_lightning() -> None:
+    """Silences Lightning's banners and its advice about choices that are made on purpose here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.(pytorch|fabric)\..*")
+    warnings.filterwarnings("ignore", message=r".*resuming from a checkpoint that ended before the epoch.*")
+
+
+class _Batches:
+    """The batches of a training from where it stands, one after another, each a function of the seed and its number."""
+
+    def __init__(
+        self, training: Training, trainer: lightning.Trainer, overfit: int, accumulate: int, max_steps: int
+    ) -> None:
+        self.training = training
+        self.trainer = trainer
+        self.overfit = overfit
+        self.accumulate = accumulate
+        self.length = max_steps * accumulate
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Split]:
+        data, seed, trainer = self.training.data, self.training.seed, self.trainer
+        first = trainer.global_step * self.accumulate
+        for index in range(first, self.length):
+            chosen = index % self.overfit if self.overfit else index
+            yield data.batch(chosen, seed, trainer.global_rank, trainer.world_size)
+
+
+class _StepRandomness(lightning.Callback):
+    """Makes what a batch's step draws (dropout) a function of the seed, the batch's number and the process.
+
+    So a resumed training draws as an uninterrupted one, and nothing else that draws can disturb it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        seed = derive(self.seed, f"step/{batch_idx}/{trainer.global_rank}")
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed(seed)
+
+
+class _Keeper(lightning.Callback):
+    """Evaluates at evaluation points, saves checkpoints, and stops when asked to."""
+
+    def __init__(
+        self, training: Training, points: frozenset[int], checkpoint_seconds: float, checkpoint_steps: int | None
+    ) -> None:
+        self.training = training
+        self.points = points
+        self.checkpoint_seconds = checkpoint_seconds
+        self.checkpoint_steps = checkpoint_steps
+        self.interrupted = False
+        self.diverged = False
+        self._saved_at = time.monotonic()
+        self._step = -1
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.training.stop.arm()
+        training = self.training
+        training.task.examples_per_step = (
+            training.data.n_train if training.data.batch_size == "full" else training.data.batch_size
+        )
+        self._step = trainer.global_step
+        if trainer.global_step == 0:
+            self._evaluate(trainer)
+        self._save_or_stop(trainer)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == self._step:  # gradients are still being accumulated
+            return
+        self._step = step
+        self.training.observer.advanced(step)
+        if step in self.points:
+            self._evaluate(trainer)
+        self._save_or_stop(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.interrupted:
+            return
+        self._evaluate(trainer)  # a callback may have ended the training between two evaluation points
+        self._save(trainer)
+
+    def _evaluate(self, trainer: lightning.Trainer) -> None:
+        step, training = trainer.global_step, self.training
+        if step in training.log:
+            return
+        self._fire(trainer, "on_validation_start", "on_validation_epoch_start")
+        metrics = self._measure(trainer)
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
+        self._fire(trainer, "on_validation_epoch_end", "on_validation_end")
+        training.log.add(step, metrics)
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step)
+        training.observer.evaluated(step, metrics)
+        self._step_plateau_schedulers(trainer, metrics)
+        if not all(math.isfinite(value) for name, value in metrics.items() if name.endswith("/loss")):
+            self.diverged = trainer.should_stop = True
+
+    def _measure(self, trainer: lightning.Trainer) -> dict[str, float]:
+        training, step = self.training, trainer.global_step
+        modes = {module: module.training for module in training.task.modules()}
+        training.task.eval()
+        metrics: dict[str, float] = {}
+        with torch.no_grad(), trainer.precision_plugin.forward_context(), _whole_parameters(trainer):
+            for split, values in training.data.splits.items():
+                metrics |= {f"{split}/{name}": value for name, value in training.task.evaluate(values).items()}
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if measure := getattr(callback, "measure", None):
+                    torch.manual_seed(derive(training.seed, f"{type(callback).__name__}/{step}"))
+                    metrics |= measure(training.task, training.data)
+        for module, mode in modes.items():
+            module.training = mode
+        return metrics
+
+    def _fire(self, trainer: lightning.Trainer, *hooks: str) -> None:
+        """Lets Lightning's own callbacks (early stopping, averaging, best checkpoint) work at evaluation points."""
+        for hook in hooks:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if callback is not self:
+                    getattr(callback, hook)(trainer, trainer.lightning_module)
+
+    def _step_plateau_schedulers(self, trainer: lightning.Trainer, metrics: dict[str, float]) -> None:
+        for config in trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                monitor = config.scheduler.monitor
+                if monitor not in metrics:
+                    raise UserError(
+                        f"scheduler.monitor={monitor}: there is no such metric.", f"There are: {', '.join(metrics)}."
+                    )
+                config.scheduler.step(metrics[monitor])
+
+    def _save_or_stop(self, trainer: lightning.Trainer) -> None:
+        stop = self.training.stop.signal is not None
+        due = time.monotonic() - self._saved_at > self.checkpoint_seconds
+        if trainer.world_size > 1:  # a signal or a clock may say so to some processes only
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if self.checkpoint_steps and trainer.global_step and trainer.global_step % self.checkpoint_steps == 0:
+            due = True
+        if stop:
+            self.interrupted = trainer.should_stop = True
+        # Before the first step there is nothing to save that a fresh start does not make again.
+        if (stop or due) and trainer.global_step:
+            self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        # Metrics first: rows after a checkpoint's step are dropped on resuming, missing ones could not be made up.
+        self.training.log.flush()
+        path = self.training.checkpoint
+        if trainer.is_global_zero:
+            path.parent.mkdir(exist_ok=True)
+        with replacing(path) if trainer.is_global_zero else nullcontext(path) as target:
+            trainer.save_checkpoint(target)
+        self._saved_at = time.monotonic()
+
+
+def _whole_parameters(trainer: lightning.Trainer) -> AbstractContextManager[Any]:
+    """Under FSDP each process holds a part of every parameter; an evaluation outside of training gathers them."""
+    if isinstance(trainer.strategy, FSDPStrategy):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        assert isinstance(trainer.strategy.model, nn.Module)
+        return FullyShardedDataParallel.summon_full_params(trainer.strategy.model, writeback=False)
+    return nullcontext()
+
+

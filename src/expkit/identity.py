@@ -1,0 +1,33 @@
+"""The run id: a hash of what a run computes, i.e. of its configuration and of the source of the pieces it uses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from expkit import source
+
+NOT_HASHED = ("name", "paths", "logger", "tags", "paper", "study", "scale", "scales")
+"""Top-level keys that say where a run's results go or how it is described, not what it computes."""
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits: the same for the same computation, whatever launched it and wherever it is kept."""
+    computed = {key: value for key, value in config.items() if key not in NOT_HASHED}
+    text = json.dumps(computed, sort_keys=True, allow_nan=True)
+    code = source.closure_hash(sorted(set(targets(computed))))
+    return hashlib.blake2b(f"{text}\n{code}".encode(), digest_size=6).hexdigest()
+
+
+def targets(node: Any) -> Iterator[str]:
+    """Every `_target_` in a configuration."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)

@@ -1,0 +1,1 @@
+"""Loggers: where metrics go besides the record."""

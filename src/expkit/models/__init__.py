@@ -1,0 +1,1 @@
+"""Models: ordinary PyTorch modules."""

@@ -1,0 +1,1 @@
+"""Probes: measurements at evaluation points."""

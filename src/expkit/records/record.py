@@ -1,0 +1,198 @@
+"""One run's record: a folder that is the truth about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from expkit.errors import ConfigError, UserError
+from expkit.records.files import read_json, remove_leftovers, write_json, write_text
+from expkit.records.metrics import read
+
+if TYPE_CHECKING:
+    import polars
+
+FINISHED = ("complete", "diverged")
+"""States that running again does not change. The others: running, interrupted, failed."""
+
+
+class Record:
+    """`runs/<experiment>/<run id>/`, for reading, and for the one process that holds its claim, for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            config = yaml.safe_load((self.folder / "config.yaml").read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"The record {self.folder} has no readable config.yaml: {error}") from error
+        return dict(config)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The contents of status.json; 'running' becomes 'interrupted' where no process holds the run any more."""
+        status = read_json(self.folder / "status.json") or {"status": "damaged"}
+        if status["status"] == "running" and not self.is_claimed():
+            status["status"] = "interrupted"
+        return status
+
+    @property
+    def state(self) -> str:
+        return str(self.status["status"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last value of every metric, by name, and the last step."""
+        return read_json(self.folder / "summary.json") or {}
+
+    @property
+    def metrics(self) -> polars.DataFrame:
+        """One row per logged step: column 'step', and one per metric."""
+        return read(self.metrics_file)
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.parquet"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint, where there is one."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable fields that every `--json` output uses for a run."""
+        status = self.status
+        return {
+            "run_id": self.run_id,
+            "experiment": self.experiment,
+            "status": status["status"],
+            "path": str(self.folder),
+            "summary": self.summary,
+            **({"error": status["error"]["message"]} if status.get("error") else {}),
+        }
+
+    # What follows is for the process that holds the claim.
+
+    @contextmanager
+    def claim(self, waiting: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """Makes this process the only one that runs this run; waits for another that does.
+
+        The operating system ends a claim with its process, so that a killed run can be taken up at once.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = self._lock()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waiting(self.status)
+                lock.acquire()
+        except OSError as error:
+            raise ConfigError(
+                f"Runs cannot be recorded in {self.folder}: {error.strerror or error}.",
+                "Choose another folder with --runs DIR, or the variable EXPKIT_RUNS.",
+            ) from error
+        try:
+            remove_leftovers(self.folder)
+            yield
+        finally:
+            lock.release()
+
+    def is_claimed(self) -> bool:
+        """Whether some process is running this run now."""
+        if not (self.folder / ".lock").exists():
+            return False
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    def clear(self) -> None:
+        """Forgets all results."""
+        for name in ("summary.json", "metrics.parquet", "status.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "wandb", "csv", "tensorboard", "figures"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def begin(self, config: Mapping[str, Any], overrides: list[str]) -> None:
+        """Says that the run is being run by this process."""
+        before = read_json(self.folder / "status.json") or {}
+        write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        self._write_status(
+            status="running",
+            overrides=overrides,
+            started=before.get("started") or _now(),
+            attempts=before.get("attempts", 0) + 1,
+            seconds=before.get("seconds", 0.0),
+            pid=os.getpid(),
+            error=None,
+        )
+        self._began = time.monotonic()
+
+    def write_environment(self, facts: dict[str, Any]) -> None:
+        write_json(self.folder / "environment.json", facts)
+
+    def finish(self, state: str, summary: Mapping[str, Any], error: BaseException | None = None) -> None:
+        """Says how the run ended. Written last: a run is complete only if everything else is on disk."""
+        write_json(self.folder / "summary.json", dict(summary))
+        status = read_json(self.folder / "status.json") or {}
+        seconds = status.get("seconds", 0.0) + time.monotonic() - self._began
+        self._write_status(
+            **{
+                **status,
+                "status": state,
+                "seconds": round(seconds, 3),
+                "ended": _now(),
+                "error": None if error is None else _described(error),
+            }
+        )
+
+    def _write_status(self, **fields: Any) -> None:
+        fields.pop("run_id", None)
+        write_json(self.folder / "status.json", {"run_id": self.run_id, **fields})
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / ".lock", thread_local=False)
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

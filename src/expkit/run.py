@@ -1,0 +1,137 @@
+"""The spine: one run, from its configuration to its record. Readable top to bottom.
+
+Importing this module imports nothing heavy; torch is loaded once a run is known to be needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expkit.build import build, factory
+from expkit.compose import Composed
+from expkit.engines.observer import Observer
+from expkit.engines.stopping import StopRequest
+from expkit.identity import run_id
+from expkit.run_loggers import RunLoggers
+from expkit.records.environment import environment
+from expkit.records.metrics import MetricLog
+from expkit.records.record import FINISHED, Record
+from expkit.records.store import Store
+
+if TYPE_CHECKING:
+    from expkit.data.base import TensorData
+    from expkit.engines.lightning import Training
+    from expkit.tasks.base import Task
+
+
+def run(composed: Composed, observer: Observer | None = None, force: bool = False) -> Record:
+    """Runs what was composed, unless that is done already; takes up an interrupted run where it was saved.
+
+    Returns:
+        The record, whose state is 'complete', 'interrupted' or 'diverged'.
+
+    Raises:
+        UserError, or whatever the pieces raise; the record then says 'failed' and has the traceback.
+    """
+    observer = observer or Observer()
+    config = composed.config
+    record = Store(config["paths"]["runs"]).record(composed.name, run_id(config))
+    with record.claim(waiting=observer.waiting):
+        if force:
+            record.clear()
+        if record.state in FINISHED:
+            observer.cached(record)
+            return record
+        record.begin(config, composed.overrides)
+        observer.begun(record, composed)
+        log = MetricLog(record.metrics_file)
+        loggers = RunLoggers(config, record, observer.warn)
+        state = "failed"
+        try:
+            with StopRequest() as stop:
+                facts = _in_background(environment)
+                training = prepare(config, record, log)
+                training.observer, training.stop = observer, stop
+                training.loggers = loggers.for_lightning()
+                record.write_environment({**facts.result(), "torch": _torch_facts()})
+                engine = build(config["trainer"], "trainer")
+                state = engine.fit(training)
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            record.finish(state, log.last, error)
+            raise
+        else:
+            record.finish(state, log.last)
+        finally:
+            loggers.finish(state, log.last)
+        observer.finished(record)
+    return record
+
+
+def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Training:
+    """Builds everything that a training needs, from checked configuration, and makes sure that it fits together."""
+    from expkit.engines.lightning import Training
+
+    data: TensorData = build(config["data"], "data")
+    data.setup()
+    task = prepare_task(config)
+    task.check(data.splits["train"])
+    return Training(
+        task=task,
+        data=data,
+        seed=config["seed"],
+        log=log,
+        folder=record.folder,
+        callbacks=[
+            build(node, f"{group}.{name}")
+            for group in ("callbacks", "probes")
+            for name, node in (config[group] or {}).items()
+        ],
+        resume=_resume(record, log),
+        rank_command=(sys.executable, "-m", "expkit.rank", str(record.folder)),
+    )
+
+
+def prepare_task(config: Mapping[str, Any]) -> Task:
+    """The task with its model at initialization."""
+    from expkit.seeding import stream
+
+    with stream(config["seed"], "initialization"):
+        model = build(config["model"], "model")
+        task: Task = build(config["task"], "task", model=model)
+    task.optimizer_factory = factory(config["optimizer"], "optimizer", "params")
+    if config["scheduler"]:
+        task.scheduler_factory = factory(config["scheduler"], "scheduler", "optimizer")
+    return task
+
+
+def _resume(record: Record, log: MetricLog) -> Path | None:
+    """The checkpoint of an interrupted run, with the metrics up to it taken up; None to start from the beginning."""
+    import torch
+
+    if not record.checkpoint.exists():
+        return None
+    step = torch.load(record.checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"]
+    log.resume(step)
+    return record.checkpoint
+
+
+def _in_background(function: Any) -> Future[Any]:
+    pool = ThreadPoolExecutor(max_workers=1)
+    future = pool.submit(function)
+    pool.shutdown(wait=False)
+    return future
+
+
+def _torch_facts() -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }

@@ -1,0 +1,1 @@
+"""Tasks: a model, an objective and its metrics."""
