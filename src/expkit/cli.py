@@ -34,7 +34,7 @@ COMMANDS = {
     "runs": ("expkit.commands.runs", "the recorded runs"),
     "sync": ("expkit.commands.sync", "upload runs that W&B kept offline"),
     "doctor": ("expkit.commands.doctor", "what works on this machine, what is missing, how to get it"),
-    "completion": ("expkit.commands.completion", "shell completion: eval \"$(expkit completion bash)\""),
+    "completion": ("expkit.commands.completion", 'shell completion: eval "$(expkit completion bash)"'),
 }
 
 

@@ -6,7 +6,7 @@ Imports nothing heavy: a mistake on the command line is reported before torch is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -51,15 +51,25 @@ def compose(overrides: Sequence[str] = ()) -> Composed:
     """
     with explained(overrides):
         config = loader().load_configuration(ROOT_CONFIG, expand(overrides), run_mode=RunMode.RUN)
-    return resolve(config, overrides)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+    return resolve(config, hydra.runtime.choices, overrides)
 
 
-def resolve(config: DictConfig, overrides: Sequence[str]) -> Composed:
-    """Resolves and checks what Hydra composed (with its `hydra` node)."""
-    choices = {group: option for group, option in config.hydra.runtime.choices.items() if isinstance(option, str)}
+def resolve(config: DictConfig, chosen: Mapping[str, Any], overrides: Sequence[str]) -> Composed:
+    """Resolves and checks what Hydra composed.
+
+    Args:
+        config: composed, without the `hydra` node.
+        chosen: the option of each group, from that node.
+        overrides: as the user gave them.
+
+    Raises:
+        ConfigError: it is not a run that could be started.
+    """
+    choices = {group: option for group, option in chosen.items() if isinstance(option, str) and "/" not in group}
     with open_dict(config):
         config.name = config.name or choices.get("experiment") or f"{choices['data']}-{choices['model']}"
-        config.pop("hydra")
     plain = _resolved(config, choices)
     composed = Composed(plain, list(overrides), choices)
     _check_root(plain)
@@ -77,7 +87,9 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if not scale or scale == "default" or (scale == "smoke" and not experiment):
         return overrides
     if not experiment:
-        raise ConfigError(f"scale={scale} is a size of an experiment.", "Name one: +experiment=... (see `expkit list`).")
+        raise ConfigError(
+            f"scale={scale} is a size of an experiment.", "Name one: +experiment=... (see `expkit list`)."
+        )
     scales = experiment_config(experiment).get("scales") or {}
     if "," in scale or scale not in {*scales, "smoke"}:
         known = ", ".join(["default", "smoke", *(name for name in scales if name != "smoke")])
@@ -121,6 +133,7 @@ def loader() -> ConfigLoaderImpl:
     setup_globals()
     Plugins.instance()  # finds the kinds of config sources, among others
     OmegaConf.register_new_resolver("product", lambda numbers: prod(numbers), replace=True)
+    OmegaConf.register_new_resolver("sum", lambda numbers: sum(numbers), replace=True)
     return ConfigLoaderImpl(config_search_path=search_path())
 
 
@@ -223,7 +236,9 @@ def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
     if config is None or ("." not in key and any(o.lstrip("+~").startswith(f"{key}=") for o in overrides)):
         groups = {path.name for folder in library.config_folders() for path in folder.iterdir() if path.is_dir()}
         keys = set() if config is None else {str(k) for k in config if k != "hydra"}
-        return ConfigError(f"There is no key or group '{key}'.", did_you_mean(key, (groups | keys) - {"hydra"}, show=30))
+        return ConfigError(
+            f"There is no key or group '{key}'.", did_you_mean(key, (groups | keys) - {"hydra"}, show=30)
+        )
     return _unknown_nested_key(key, config)
 
 

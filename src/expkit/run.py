@@ -16,11 +16,11 @@ from expkit.compose import Composed
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
 from expkit.identity import run_id
-from expkit.run_loggers import RunLoggers
 from expkit.records.environment import environment
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
+from expkit.run_loggers import RunLoggers
 
 if TYPE_CHECKING:
     from expkit.data.base import TensorData

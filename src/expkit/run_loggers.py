@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from expkit.build import build
 from expkit.records.record import Record
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from expkit.loggers.wandb_session import WandbSession
 
 WANDB = "expkit.loggers.wandb.WandbLogger"
-ENDINGS = {"complete": "finished", "interrupted": "interrupted"}
+ENDINGS: dict[str, Literal["finished", "interrupted"]] = {"complete": "finished", "interrupted": "interrupted"}
 
 
 class RunLoggers:
@@ -28,7 +28,7 @@ class RunLoggers:
 
     def __init__(self, config: Mapping[str, Any], record: Record, warn: Callable[[str], None]) -> None:
         self._nodes = dict(config["logger"] or {})
-        self._facts = {
+        self._facts: dict[str, Any] = {
             "folder": record.folder,
             "run_id": record.run_id,
             "name": f"{record.experiment}-{record.run_id}",

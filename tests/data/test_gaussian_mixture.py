@@ -16,8 +16,9 @@ def test_the_bayes_classifier_of_two_classes_reaches_phi_of_half_the_separation(
     assert accuracy(data) == pytest.approx(best, abs=4 * (best * (1 - best) / n) ** 0.5)
 
 
-def test_the_posterior_is_bayes_rule_on_the_densities(build):
-    data = build("gaussian_mixture", classes=3, dim=4, weights=[1, 2, 7])
+@pytest.mark.parametrize("placement", ["simplex", "random"])
+def test_the_posterior_is_bayes_rule_on_the_densities(build, placement):
+    data = build("gaussian_mixture", classes=3, dim=4, means=placement, weights=[1, 2, 7])
     x = 2 * torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     means = data.means.double()
     density = torch.stack([MultivariateNormal(mean, torch.eye(4).double()).log_prob(x) for mean in means], 1).exp()

@@ -47,11 +47,6 @@ def inputs(kind: str, n: int = 4) -> Tensor:
 CASES = [(name, kind) for name in NAMES for kind in get_class(config(name)["_target_"]).accepts]
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_every_declared_input_gives_outputs_and_gradients(name, kind):
     model = build(name, kind)

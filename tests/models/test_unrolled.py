@@ -40,3 +40,10 @@ def test_dropout_acts_between_layers_in_training_alone():
     assert not torch.equal(unrolled(layers, x), unrolled(layers, x))
     layers.eval()
     torch.testing.assert_close(unrolled(layers, x), layers(x)[0])
+
+
+def test_dropout_does_not_touch_the_input():
+    with pytest.warns(UserWarning, match="dropout"):  # torch says that one layer has nothing between layers
+        layers = nn.GRU(3, 5, num_layers=1, dropout=0.5, batch_first=True)
+    x = torch.randn(2, 4, 3)
+    torch.testing.assert_close(unrolled(layers, x), layers(x)[0])

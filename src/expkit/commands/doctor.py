@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
 
+from packaging.requirements import Requirement
+
 State = Literal["ok", "note", "missing", "broken"]
 MARKS = {"ok": ("+", "green"), "note": ("-", "yellow"), "missing": ("-", "yellow"), "broken": ("x", "red")}
 ENOUGH_DISK = 2.0  # GiB
@@ -75,14 +77,15 @@ def _devices() -> list[Finding]:
     except ImportError as error:
         return [Finding("devices", "broken", str(error), "pip install expkit")]
     memory = psutil.virtual_memory().total / 2**30
-    found = [Finding("cpu", "ok", f"{os.cpu_count()} cores, {memory:.0f} GiB, torch uses {torch.get_num_threads()} threads")]
+    cpu = f"{os.cpu_count()} cores, {memory:.0f} GiB, torch uses {torch.get_num_threads()} threads"
+    found = [Finding("cpu", "ok", cpu)]
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         found.append(Finding(f"gpu {index}", "ok", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"))
     if not torch.cuda.device_count():
-        built = f"torch {torch.__version__} is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built for the CPU"
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
         remedy = "trainer=cpu and ddp_cpu work; with an NVIDIA GPU install torch with CUDA (pytorch.org)"
-        found.append(Finding("gpu", "missing", f"none found; {built}", remedy))
+        found.append(Finding("gpu", "missing", f"none found; torch is {built}", remedy))
     return found
 
 
@@ -100,22 +103,17 @@ def _wandb() -> list[Finding]:
     try:
         import wandb
 
-        key = wandb.Api and wandb.setup().settings.api_key or _stored_key()
+        from expkit.loggers.wandb_server import answers, logged_in
+
+        settings = wandb.Settings()
+        if not logged_in(settings):
+            return [Finding("W&B login", "missing", "not logged in: runs are kept offline", "wandb login")]
+        if not answers(settings.base_url, seconds=2):
+            remedy = "runs are kept offline; `expkit sync` uploads them later"
+            return [Finding("W&B login", "note", f"{settings.base_url} does not answer", remedy)]
     except Exception as error:  # whatever is wrong with it, training works without
         return [Finding("W&B login", "note", f"cannot be told: {error}", "runs are kept; logger=none leaves W&B out")]
-    if key:
-        return [Finding("W&B login", "ok", "an API key is stored")]
-    return [Finding("W&B login", "missing", "not logged in: runs are kept offline", "wandb login, then expkit sync")]
-
-
-def _stored_key() -> str | None:
-    import netrc
-
-    try:
-        entry = netrc.netrc().authenticators("api.wandb.ai")
-    except (OSError, netrc.NetrcParseError):
-        return None
-    return entry[2] if entry else None
+    return [Finding("W&B login", "ok", f"credentials for {settings.base_url}, which answers")]
 
 
 def _disk(runs: str | None) -> list[Finding]:
@@ -124,10 +122,11 @@ def _disk(runs: str | None) -> list[Finding]:
     root = Store(runs).root.absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     if not os.access(existing, os.W_OK):
-        return [Finding("records", "broken", f"{existing} cannot be written", "--runs DIR or EXPKIT_RUNS chooses another")]
+        remedy = "--runs DIR or EXPKIT_RUNS chooses another"
+        return [Finding("records", "broken", f"{existing} cannot be written", remedy)]
     free = shutil.disk_usage(existing).free / 2**30
-    state: State = "ok" if free > ENOUGH_DISK else "note"
-    return [Finding("records", state, f"{root}, {free:.0f} GiB free", None if state == "ok" else "little space is left")]
+    found = f"{root}, {free:.0f} GiB free"
+    return [Finding("records", "ok" if free > ENOUGH_DISK else "note", found)]
 
 
 def _project() -> list[Finding]:
@@ -142,22 +141,24 @@ def _project() -> list[Finding]:
 def _extras() -> list[Finding]:
     found = []
     for line in requires("expkit") or []:
-        requirement, _, marker = line.partition(";")
-        if "extra ==" not in marker or "'dev'" in marker.replace('"', "'"):
+        requirement = Requirement(line)
+        extra = str(requirement.marker).partition("extra == ")[2].strip("'\"")
+        if not extra or extra == "dev":
             continue
-        extra = marker.split("==")[1].strip().strip("'\"")
-        name = requirement.split(">")[0].split("<")[0].split("=")[0].split("[")[0].strip()
+        name = requirement.name
         try:
             found.append(Finding(f"extra {extra}", "ok", f"{name} {version(name)}"))
         except PackageNotFoundError:
-            found.append(Finding(f"extra {extra}", "missing", f"{name} is not installed", f"pip install 'expkit[{extra}]'"))
+            remedy = f"pip install 'expkit[{extra}]'"
+            found.append(Finding(f"extra {extra}", "missing", f"{name} is not installed", remedy))
     return found
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from expkit.views.console import new_console
 
     table = Table.grid(padding=(0, 2))
     for finding in findings:
@@ -165,4 +166,4 @@ def _print(findings: list[Finding]) -> None:
         table.add_row(Text(mark, style=f"bold {colour}"), finding.what, Text(finding.found))
         if finding.remedy:
             table.add_row("", "", Text(finding.remedy, style="dim"))
-    Console(highlight=False).print(table)
+    new_console().print(table)

@@ -74,11 +74,11 @@ def evaluate(record: Record, overrides: list[str], split: str | None = None) -> 
 
 
 def _print(record: Record, overrides: list[str], metrics: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from expkit.views.console import new_console
     from expkit.views.terminal import metric_grid
 
-    console = Console(highlight=False)
+    console = new_console()
     console.print(Text(f"{record.experiment} {record.run_id}  {' '.join(overrides)}".rstrip(), style="bold"))
     console.print(metric_grid({"step": record.summary.get("step", 0), **metrics}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from expkit import library
@@ -48,7 +47,9 @@ def show(options: argparse.Namespace) -> None:
     entry = _entry(options.experiment, raw)
     runs = _runs(options.experiment, options.runs)
     if options.json:
-        print(json.dumps({**entry, "scales": raw.get("scales") or {}, "config": composed.config, "runs": runs}, indent=2))
+        print(
+            json.dumps({**entry, "scales": raw.get("scales") or {}, "config": composed.config, "runs": runs}, indent=2)
+        )
         return
     _print_experiment(entry, raw, composed, runs)
 
@@ -93,11 +94,12 @@ def _runs(name: str, root: str | None) -> Any:
 
 
 def _print_list(entries: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from expkit.views.console import new_console
+
+    console = new_console()
     if not entries:
         console.print("No experiment matches.")
         return
@@ -115,14 +117,14 @@ def _print_list(entries: Any) -> None:
 
 
 def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any, runs: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from expkit.views import text
+    from expkit.views.console import new_console
     from expkit.views.terminal import config_tree
 
-    console = Console(highlight=False)
+    console = new_console()
     name, paper = entry["name"], entry["paper"]
     console.print(Text(name, style="bold"))
     facts = Table.grid(padding=(0, 2))
@@ -153,4 +155,3 @@ def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any,
         console.print(Text(f"{run['run_id']}  {run['status']:<11}  {metrics}"))
     if len(runs) > 5:
         console.print(Text(f"... and {len(runs) - 5} more: expkit runs {name}"))
-

@@ -37,14 +37,14 @@ def runs(options: argparse.Namespace) -> None:
 
 
 def _print(shown: list[tuple[Record, dict[str, Any]]], total: int, root: str) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from expkit.views import text
+    from expkit.views.console import new_console
     from expkit.views.terminal import COLOURS
 
-    console = Console(highlight=False)
+    console = new_console()
     if not shown:
         console.print(Text(f"No runs in {root}. Make one: expkit train +experiment=grokking_xor"))
         return

@@ -70,10 +70,13 @@ def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outco
 
 def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     from expkit import views
+    from expkit.compose import expand
     from expkit.sweeps.multirun import multirun
 
+    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    implied = [override for override in expand(overrides) if override.partition("=")[0] not in given]
     job: Callable[[DictConfig], Outcome] = functools.partial(
-        _job, as_json=options.json, force=options.force, debug=options.debug
+        _job, implied=implied, as_json=options.json, force=options.force, debug=options.debug
     )
     outcomes = multirun(overrides, job)
     if options.json:
@@ -85,16 +88,18 @@ def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     )
 
 
-def _job(config: DictConfig, as_json: bool, force: bool, debug: bool) -> Outcome:
-    """One run of a sweep, from what Hydra composed for it. Can be sent to another process."""
+def _job(config: DictConfig, implied: list[str], as_json: bool, force: bool, debug: bool) -> Outcome:
+    """One run of a sweep, from what Hydra composed for it; `implied` overrides are those of its scale."""
+    from hydra.core.hydra_config import HydraConfig
+
     from expkit import views
     from expkit.compose import resolve
 
-    number = config.hydra.job.get("num", 0)
-    overrides = list(config.hydra.overrides.task)
-    view = views.run_of_sweep(number, overrides, as_json)
+    hydra = HydraConfig.get()
+    overrides = [override for override in hydra.overrides.task if override not in implied]
+    view = views.run_of_sweep(hydra.job.num, overrides, as_json)
     try:
-        composed = resolve(config, overrides)
+        composed = resolve(config, hydra.runtime.choices, overrides)
     except UserError as error:
         outcome = Outcome(None, error, overrides)
         view.failed(outcome)

@@ -14,7 +14,7 @@ from expkit.errors import UserError
 from expkit.seeding import generator
 
 Split = dict[str, Tensor]
-"""Columns of one split, all with the same first dimension: 'input', 'target', and whatever else is known of an example."""
+"""Columns of one split, with the same first dimension: 'input', 'target', and what else is known of an example."""
 
 
 class Spec(TypedDict, total=False):
@@ -113,7 +113,7 @@ class TensorData(lightning.LightningDataModule):
         drawn = list(split["input"].shape[1:])
         if shape is not None and drawn != list(shape):
             raise UserError(
-                f"{type(self).__name__}: inputs of '{name}' have shape {drawn}, but data.spec.shape says {list(shape)}.",
+                f"{type(self).__name__}: inputs of '{name}' have shape {drawn}; data.spec.shape says {list(shape)}.",
                 "Correct `spec.shape` in the data set's YAML.",
             )
         classes = self.spec.get("classes")

@@ -191,7 +191,9 @@ class LightningEngine:
         count = devices if isinstance(devices, int) else len(devices) if not isinstance(devices, str) else None
         if count is None or count == -1:
             count = 1 if on_cpu else torch.cuda.device_count()
-        return local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
+        return (
+            local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
+        )
 
 
 def quiet_lightning() -> None:
@@ -369,5 +371,3 @@ def _whole_parameters(trainer: lightning.Trainer) -> AbstractContextManager[Any]
         assert isinstance(trainer.strategy.model, nn.Module)
         return FullyShardedDataParallel.summon_full_params(trainer.strategy.model, writeback=False)
     return nullcontext()
-
-

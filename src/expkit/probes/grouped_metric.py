@@ -22,9 +22,7 @@ class GroupedMetric(Probe):
         split: whose examples.
     """
 
-    def __init__(
-        self, column: str, groups: Mapping[str, int], metrics: list[str], split: str = "train"
-    ) -> None:
+    def __init__(self, column: str, groups: Mapping[str, int], metrics: list[str], split: str = "train") -> None:
         super().__init__()
         self.column = column
         self.groups = groups
@@ -33,7 +31,7 @@ class GroupedMetric(Probe):
 
     def measure(self, task: Task, data: TensorData) -> dict[str, float]:
         split = data.splits[self.split]
-        measured = {}
+        measured: dict[str, float] = {}
         for group, value in self.groups.items():
             members = split[self.column] == value
             if members.any():

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional as F
 
+from expkit.data.xor_clusters import XorClusters
 from expkit.errors import UserError
+from expkit.models.two_layer_relu import TwoLayerReLU
 from expkit.probes.base import Probe
 
 if TYPE_CHECKING:
@@ -22,17 +24,16 @@ class NeuronClusterAlignment(Probe):
     mean of sqrt(2 / (pi p)).
 
     Metrics: `alignment/own`, `alignment/other`.
-    Needs `model.hidden` (width, p), `model.readout` (width,), and `data.means` (2, p).
     """
 
     def measure(self, task: Task, data: TensorData) -> dict[str, float]:
-        try:
-            hidden, readout, means = task.model.hidden, task.model.readout, data.means
-        except AttributeError as error:
+        if not isinstance(task.model, TwoLayerReLU) or not isinstance(data, XorClusters):
             raise UserError(
-                f"probes.neuron_cluster_alignment needs a two-layer network on clusters with known means: {error}.",
+                "probes.neuron_cluster_alignment needs a two-layer network on XOR clusters, "
+                f"not {type(task.model).__name__} on {type(data).__name__}.",
                 "Use it with model=two_layer_relu data=xor_clusters.",
-            ) from error
+            )
+        hidden, readout, means = task.model.hidden, task.model.readout, data.means
         cosines = (F.normalize(hidden, dim=1) @ F.normalize(means.to(hidden), dim=1).T).abs()
         positive = readout > 0
         own = cosines[:, 0].where(positive, cosines[:, 1])

@@ -40,10 +40,13 @@ class Store:
         if len(found) == 1:
             return found[0]
         if found:
-            raise UserError(f"'{which}' is the beginning of {len(found)} runs.", did_you_mean("", (r.run_id for r in found)))
+            raise UserError(
+                f"'{which}' is the beginning of {len(found)} runs.", did_you_mean("", (r.run_id for r in found))
+            )
         raise UserError(
             f"There is no run '{which}' in {self.root}.",
-            did_you_mean(which, (record.run_id for record in records)) or "`expkit runs` lists runs; --runs DIR looks elsewhere.",
+            did_you_mean(which, (record.run_id for record in records))
+            or "`expkit runs` lists runs; --runs DIR looks elsewhere.",
         )
 
 

@@ -187,8 +187,13 @@ class Names:
     stars: list[str]  # modules of `from x import *`
     exported: frozenset[str] | None  # __all__, if it is a literal
 
-    def defined(self) -> list[str]:
-        return [n for n, what in self.bound.items() if not isinstance(what, str | ast.expr) and not n.startswith("_")]
+    def offered(self) -> set[str]:
+        """What one would name in a `_target_`: the module's own definitions, and a package's re-exports."""
+        if self.exported:
+            return set(self.exported)
+        kinds = (ast.expr,) if self.path.name == "__init__.py" else (ast.expr, str)
+        own = {n for n, what in self.bound.items() if not isinstance(what, kinds) and not n.startswith("_")}
+        return own.union(*(inner.exported or () for star in self.stars if (inner := names_in(star))))
 
 
 def names_in(module: str) -> Names | None:
@@ -301,8 +306,8 @@ def _not_found(module: str, place: Place, names: Names | None, rest: list[str]) 
     full = ".".join([module, *rest])
     if find(full) is not None:
         inner = names_in(full)
-        known = [f"{full}.{name}" for name in inner.defined()[:12]] if inner else []
-        return Unresolved(f"'{full}' is a module.", f"Name a class in it: {', '.join(known)}." if known else None)
+        classes = [f"{full}.{name}" for name in sorted(inner.offered())[:12]] if inner else []
+        return Unresolved(f"'{full}' is a module.", f"Name a class in it: {', '.join(classes)}." if classes else None)
     head = rest[0]
     bound = names.bound.get(head) if names else None
     if isinstance(bound, Function):
@@ -311,8 +316,9 @@ def _not_found(module: str, place: Place, names: Names | None, rest: list[str]) 
         return Unresolved(f"{module}.{head} is a value, not a class or a function.", "Name a class or a function.")
     if len(rest) > 1:
         return Unresolved(f"There is no module '{module}.{head}'.", did_you_mean(head, place.submodules()))
-    defined = names.defined() if names and names.defined() else place.submodules()
-    return Unresolved(f"{module} has no '{head}'.", did_you_mean(head, defined))
+    known = names.offered() if names else set()
+    other_case = [name for name in known if name.lower() == head.lower()]
+    return Unresolved(f"{module} has no '{head}'.", did_you_mean(head, other_case or known or place.submodules()))
 
 
 def _where_it_was_sought(name: str) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from expkit.data.base import Split
 from expkit.errors import ConfigError
+from expkit.optim.plateau import ReduceLROnPlateau
 
 OptimizerFactory = Callable[[Iterable[tuple[str, nn.Parameter]]], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer], Any]
@@ -91,7 +92,9 @@ class Task(lightning.LightningModule):
             raise ConfigError(
                 f"{type(self.model).__name__} puts out shape {list(output.shape)} for {len(batch['input'])} examples, "
                 f"but {type(self).__name__} needs {list(wanted)}.",
-                "Set the model's `n_outputs` to ${task.n_outputs}, or choose another task.",
+                "Choose a model with an output per position, such as gpt or lstm, or another task."
+                if self.per_position and output.dim() != len(wanted)
+                else "Set the model's `n_outputs` to ${task.n_outputs}, or choose another task.",
             )
 
     def transfer_batch_to_device(self, batch: Split, device: torch.device, dataloader_idx: int) -> Split:
@@ -109,6 +112,14 @@ class Task(lightning.LightningModule):
 
     @staticmethod
     def _schedule(scheduler: Any) -> dict[str, Any]:
-        # A plateau scheduler is stepped at evaluation points, where its metric is known; the others at every step.
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        return {"scheduler": scheduler, "interval": "epoch" if plateau else "step", "reduce_on_plateau": plateau}
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            return {"scheduler": scheduler, "interval": "step"}
+        # The engine steps it at evaluation points, where its metric is known; Lightning never does, since the single
+        # epoch of a training ends before the second.
+        return {
+            "scheduler": scheduler,
+            "interval": "epoch",
+            "frequency": 2,
+            "reduce_on_plateau": True,
+            "monitor": scheduler.monitor,
+        }

@@ -46,11 +46,12 @@ def result(outcomes: Sequence[Outcome]) -> None:
     print(f"{len(outcomes)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.most_common()))
     rest = [outcome for outcome in outcomes if outcome.state != "complete"]
     if rest:
-        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
+
+        from expkit.views.console import new_console
 
         table = Table("overrides", "state", "why", title="Not complete", title_justify="left")
         for outcome in rest:
             table.add_row(Text(" ".join(outcome.overrides)), outcome.state, Text(outcome.message.split("\n")[0]))
-        Console(highlight=False).print(table)
+        new_console().print(table)

@@ -87,7 +87,9 @@ class TerminalView(View):
         facts.add_row("next", text.next_command(record))
         title = Text.assemble((record.state, f"bold {colour}"), f"  {record.experiment} {record.run_id}")
         self.console.print(
-            Panel(Group(metric_grid(record.summary), Text(), facts), title=title, title_align="left", border_style=colour)
+            Panel(
+                Group(metric_grid(record.summary), Text(), facts), title=title, title_align="left", border_style=colour
+            )
         )
 
     def close(self) -> None:
@@ -131,7 +133,11 @@ def config_tree(config: Mapping[str, Any], choices: Mapping[str, str], title: st
 
 
 def _add_values(branch: Tree, values: Mapping[str, Any]) -> None:
-    plain = [f"{k}: {_short(v)}" for k, v in values.items() if k != "_target_" and not isinstance(v, Mapping) and v is not None]
+    plain = [
+        f"{k}: {_short(v)}"
+        for k, v in values.items()
+        if k != "_target_" and not isinstance(v, Mapping) and v is not None
+    ]
     if plain:
         branch.add(Text("  ".join(plain)))
     for key, value in values.items():

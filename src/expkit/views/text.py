@@ -70,7 +70,11 @@ def fitting(names: Sequence[str], width: int) -> list[str]:
 
 def next_command(record: Record) -> str:
     """What one would do next with this run."""
-    where = "" if record.folder.parents[1] == (Path.cwd() / "runs") else f" --runs {shlex.quote(short_path(record.folder.parents[1]))}"
+    where = (
+        ""
+        if record.folder.parents[1] == (Path.cwd() / "runs")
+        else f" --runs {shlex.quote(short_path(record.folder.parents[1]))}"
+    )
     if record.state == "interrupted":
         return "the same command again goes on from here"
     if record.state == "diverged":

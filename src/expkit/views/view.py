@@ -35,9 +35,7 @@ class View(Observer):
         """The run ended with an error."""
         print(f"error: {outcome.message}", file=sys.stderr)
         if outcome.record is not None and outcome.error is not None:
-            print(
-                f"  The traceback is in {outcome.record.folder / 'status.json'}; --debug prints it.", file=sys.stderr
-            )
+            print(f"  The traceback is in {outcome.record.folder / 'status.json'}; --debug prints it.", file=sys.stderr)
 
     def close(self) -> None:
         """Nothing more will come."""
