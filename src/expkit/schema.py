@@ -13,7 +13,12 @@ from expkit.errors import ConfigError, did_you_mean
 from expkit.source import Definition, Signature, class_literal, resolve, signature
 from expkit.source.annotations import MISSING, accepted, mismatches
 
-PROVIDED = {"optimizer": {"params"}, "scheduler": {"optimizer"}, "task": {"model"}}
+PROVIDED = {
+    "optimizer": {"params"},
+    "scheduler": {"optimizer"},
+    "task": {"model"},
+    "logger": {"folder", "run_id", "name", "config"},
+}
 """Arguments that expkit passes itself, by top-level group."""
 
 BINARY = "expkit.tasks.supervised.BinaryClassification"

@@ -119,10 +119,17 @@ def _wandb_sync(parts: Sequence[Path], timeout: float) -> str:
     """Runs `wandb sync`, and returns what it said. What it has uploaded it marks by a file `*.wandb.synced`."""
     environment = {"WANDB_ERROR_REPORTING": "false", **PATIENCE, **os.environ}
     command = [sys.executable, "-P", "-m", "wandb", "sync", "--include-online", "--include-synced", *map(str, parts)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with tempfile.TemporaryDirectory() as elsewhere:  # it leaves a log where it runs
         try:
-            done = subprocess.run(command, cwd=elsewhere, env=environment, timeout=timeout, **pipes)
+            done = subprocess.run(
+                command,
+                cwd=elsewhere,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+            )
             said = done.stdout.decode(errors="replace")
         except subprocess.TimeoutExpired:
             said = f"ERROR W&B was not done after {timeout:g} s"

@@ -1,9 +1,9 @@
 """A W&B run of one training, written by another process.
 
-Nothing of W&B happens in the training's own process: a thread that imports it beside torch delays torch by as long as it
-takes, for both hold Python's lock, and its exit hooks could keep a training from ending. So a session only puts messages
-into a queue; `wandb_writer`, one process for all sessions of this one, does the work. This module imports neither torch
-nor lightning, so that W&B starts while they are still being imported.
+Nothing of W&B happens in the training's own process: a thread that imports it beside torch delays torch by as long as
+it takes, for both hold Python's lock, and its exit hooks could keep a training from ending. So a session only puts
+messages into a queue; `wandb_writer`, one process for all sessions of this one, does the work. This module imports
+neither torch nor lightning, so that W&B starts while they are still being imported.
 """
 
 from __future__ import annotations

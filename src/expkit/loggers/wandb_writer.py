@@ -89,8 +89,9 @@ class Writer:
                     shutil.rmtree(leftover, ignore_errors=True)
                 if not self.runs:  # W&B's service takes this run to be in use still
                     wandb.teardown()
-                said = str(error).strip().partition("\n")[0]
-                self.tell(number, "warning", text=f"W&B: {said}. This run is kept offline; `expkit sync` uploads it.")
+                self.tell(
+                    number, "warning", text=f"W&B: {reason(error)}. This run is kept offline; `expkit sync` uploads it."
+                )
                 mode = "offline"
         if mode == "offline":
             run = begin(options, "offline")
@@ -126,16 +127,16 @@ class Writer:
             return "offline" if settings.mode == "dryrun" else str(settings.mode)
         if wanted == "offline":
             return "offline"
-        reason = self.offline_because
-        if reason is None and not logged_in(settings):
-            reason = "there is no login (`wandb login`)"
-        elif reason is None and not answers(settings.base_url, CONNECT_SECONDS):
-            reason = f"{settings.base_url} does not answer"
-        if reason is None:
+        because = self.offline_because
+        if because is None and not logged_in(settings):
+            because = "there is no login (`wandb login`)"
+        elif because is None and not answers(settings.base_url, CONNECT_SECONDS):
+            because = f"{settings.base_url} does not answer"
+        if because is None:
             return "online"
         demanded = self.offline_because is None and "online" in (wanted, os.environ.get("WANDB_MODE"))
-        self.offline_because = reason
-        text = f"W&B keeps this run offline: {reason}. `expkit sync` uploads it."
+        self.offline_because = because
+        text = f"W&B keeps this run offline: {because}. `expkit sync` uploads it."
         self.tell(number, "warning" if demanded else "note", text=text)
         return "offline"
 
@@ -174,6 +175,12 @@ def begin(options: dict[str, Any], mode: Literal["online", "offline"]) -> Any:
             x_stats_pid=options["pid"],
         ),
     )
+
+
+def reason(error: Exception) -> str:
+    """The first line of what W&B says; of a refusal it says nothing."""
+    said = str(error).strip().partition("\n")[0].rstrip(".")
+    return said if said not in ("", "<no message>") else "the server refused the run; is the login a good one"
 
 
 def require_space(folder: Path) -> None:
