@@ -28,11 +28,17 @@ WRONG = {
     "several values": (["seed=1,2"], ["seed=1,2", "-m"]),
     "not an override": (["grokking_xor"], ["grokking_xor", "key=value"]),
     "model takes other inputs": (["model=gpt"], ["model=gpt", "tokens", "mnist1d"]),
-    "task needs other targets": (["data=diabetes", "task=classification"], ["task=classification", "diabetes", "regression"]),
+    "task needs other targets": (
+        ["data=diabetes", "task=classification"],
+        ["task=classification", "diabetes", "regression"],
+    ),
     "binary task on ten classes": (["task=binary_classification"], ["binary_classification", "10"]),
     "shape by hand": (["model.input_shape=[1,39]"], ["model.input_shape", "39", "40"]),
     "untrusted target": (["model._target_=os.system"], ["os.system", "trusted"]),
-    "alias of an untrusted target": (["model._target_=expkit.errors.difflib.get_close_matches"], ["difflib", "trusted"]),
+    "alias of an untrusted target": (
+        ["model._target_=expkit.errors.difflib.get_close_matches"],
+        ["difflib", "trusted"],
+    ),
     "function that runs code": (["model._target_=torch.hub.load"], ["torch.hub.load"]),
 }
 
@@ -121,7 +127,9 @@ def test_every_experiment_composes_at_every_scale_it_has(name: str, scale: str) 
     assert {"title", "arxiv", "family", "finding"} <= set(raw["paper"])
 
 
-@pytest.mark.parametrize("group", ["trainer", "optimizer", "scheduler", "callbacks", "probes", "logger", "model", "data"])
+@pytest.mark.parametrize(
+    "group", ["trainer", "optimizer", "scheduler", "callbacks", "probes", "logger", "model", "data"]
+)
 def test_every_config_file_opens_with_a_comment_that_says_what_it_is(group: str) -> None:
     for path in options(group).values():
         first = next(line for line in path.read_text().splitlines() if "@package" not in line)
@@ -139,7 +147,17 @@ def test_a_projects_own_configs_come_before_the_librarys(tmp_path: Path) -> None
         "import torch\nclass Plain(torch.optim.SGD):\n    def __init__(self, params, lr: float): super().__init__(params, lr)\n"
     )
     (tmp_path / "pyproject.toml").write_text('[tool.expkit]\ntrusted = ["lab"]\n')
-    command = [sys.executable, "-m", "expkit", "train", "data=iris", "optimizer=mine", "logger=none", "scale=smoke", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "expkit",
+        "train",
+        "data=iris",
+        "optimizer=mine",
+        "logger=none",
+        "scale=smoke",
+        "--json",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '"status": "complete"' in done.stdout

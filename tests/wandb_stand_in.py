@@ -148,7 +148,7 @@ class Server:
             "historyTail": json.dumps([json.dumps(history[-1])]),
             "eventsTail": "[]",
             "tags": [],
-            "wandbConfig": "{}",
+            "wandbConfig": '{"t": 1}',  # what the client takes for a run that has begun
         }
         return {"model": {"id": "P", "name": "expkit", "entity": {"id": "E", "name": "me"}, "bucket": bucket}}
 

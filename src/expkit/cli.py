@@ -14,26 +14,29 @@ from expkit.errors import UserError
 FIRST_PAGE = """\
 expkit {version}: deep-learning experiments from configuration
 
-  expkit list                                    the experiments, with their papers
-  expkit show grokking_xor                       one experiment: paper, finding, configuration
-  expkit train +experiment=grokking_xor          run it; any key can be set: optimizer.lr=0.05 seed=1
-  expkit train -m +experiment=grokking_xor seed=0,1,2          run several
-  expkit train model=cnn data=mnist1d optimizer=adamw trainer.max_steps=200      compose your own
+  expkit list                             the experiments, with their papers
+  expkit show grokking_xor                one experiment: paper, settings, runs
+  expkit train +experiment=grokking_xor   run it; set any key: optimizer.lr=0.05
+  expkit train -m +experiment=grokking_xor seed=0,1,2
+                                          run several
+  expkit train model=cnn data=mnist1d optimizer=adamw trainer.max_steps=200
+                                          compose your own
 
 Commands
 {commands}
 
-`expkit COMMAND --help` says more of each. Records go to ./runs, or --runs DIR, or the variable EXPKIT_RUNS.
+`expkit COMMAND --help` says more of each. Records go to ./runs, or --runs DIR,
+or the variable EXPKIT_RUNS.
 """
 
 COMMANDS = {
-    "train": ("expkit.commands.train", "run what the overrides compose; with -m, every combination of their values"),
-    "eval": ("expkit.commands.evaluate", "evaluate a recorded run's checkpoint, on its data or on others"),
+    "train": ("expkit.commands.train", "run what the overrides compose; -m runs all combinations"),
+    "eval": ("expkit.commands.evaluate", "evaluate a recorded run, on its data or on others"),
     "list": ("expkit.commands.library", "the experiments there are"),
-    "show": ("expkit.commands.library", "one experiment: paper, finding, configuration, what was run of it"),
+    "show": ("expkit.commands.library", "one experiment: paper, finding, configuration, runs"),
     "runs": ("expkit.commands.runs", "the recorded runs"),
     "sync": ("expkit.commands.sync", "upload runs that W&B kept offline"),
-    "doctor": ("expkit.commands.doctor", "what works on this machine, what is missing, how to get it"),
+    "doctor": ("expkit.commands.doctor", "what works on this machine, and how to get the rest"),
     "completion": ("expkit.commands.completion", 'shell completion: eval "$(expkit completion bash)"'),
 }
 

@@ -17,7 +17,7 @@ PROVIDED = {
     "optimizer": {"params"},
     "scheduler": {"optimizer"},
     "task": {"model"},
-    "logger": {"folder", "run_id", "name", "config"},
+    "logger": {"folder", "run_id", "name", "config", "session", "resume"},
 }
 """Arguments that expkit passes itself, by top-level group."""
 

@@ -117,7 +117,8 @@ def _upload(folders: Sequence[Path], timeout: float) -> Iterator[Synced]:
 
 def _wandb_sync(parts: Sequence[Path], timeout: float) -> str:
     """Runs `wandb sync`, and returns what it said. What it has uploaded it marks by a file `*.wandb.synced`."""
-    environment = {"WANDB_ERROR_REPORTING": "false", **PATIENCE, **os.environ}
+    spoken = {"WANDB_SILENT": "false", "WANDB_QUIET": "false"}
+    environment = {"WANDB_ERROR_REPORTING": "false", **PATIENCE, **os.environ, **spoken}
     command = [sys.executable, "-P", "-m", "wandb", "sync", "--include-online", "--include-synced", *map(str, parts)]
     with tempfile.TemporaryDirectory() as elsewhere:  # it leaves a log where it runs
         try:

@@ -20,9 +20,13 @@ from expkit.loggers.wandb_session import WandbSession
 
 
 @pytest.fixture(autouse=True)
-def _own_writer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The writer takes over the environment when it starts; each test here has its own."""
+def _nobodys_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def own_writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A writer takes over the environment when it starts, and remembers what it found out about the server."""
     monkeypatch.setattr(wandb_session, "_writer", None)
     yield
     if wandb_session._writer is not None:
@@ -30,7 +34,7 @@ def _own_writer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 
 
 def session(folder: Path, said: list[str], **options: object) -> WandbSession:
-    options = {"run_id": "abc123", "name": "a run", "config": {"seed": 0}, **options}
+    options = {"run_id": "abc123", "name": "a run", "config": {"seed": 0}, "mode": "offline", **options}
     return WandbSession(folder, warn=said.append, **options)  # type: ignore[arg-type]
 
 
@@ -83,7 +87,7 @@ def test_a_resumed_run_goes_on_under_its_id(tmp_path: Path) -> None:
         run = session(tmp_path, [], resume=resume)
         run.log({"loss": 1.0}, step=int(resume))
         run.finish("finished" if resume else "interrupted")
-        time.sleep(1.1)  # W&B names a part by the second it begins
+        time.sleep(0 if resume else 1.1)  # W&B names a part by the second it begins
     assert [path.name.split("-")[-1] for path in parts(tmp_path)] == ["abc123", "abc123"]
 
 
@@ -100,34 +104,37 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     assert leet(tmp_path / "two")["summary"]["loss"] == 2
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_without_a_login_the_run_is_quietly_kept_offline(tmp_path: Path) -> None:
     said: list[str] = []
     notes: list[str] = []
-    session(tmp_path, said, note=notes.append).finish()
+    session(tmp_path, said, mode="auto", note=notes.append).finish()
     assert said == []
     assert "wandb login" in notes[0]
     assert part(tmp_path).name.startswith("offline-run-")
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_a_login_kept_in_netrc_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "netrc").write_text(f"machine 127.0.0.1\n  login user\n  password {KEY}\n")
     server = Server()
     with server.running() as url:
+        (tmp_path / "netrc").write_text(f"machine {url.removeprefix('http://')}\n  login user\n  password {KEY}\n")
         monkeypatch.setenv("WANDB_BASE_URL", url)
         said: list[str] = []
-        run = session(tmp_path, said, note=said.append)
+        run = session(tmp_path, said, mode="auto", note=said.append)
         assert run.wait(20)
         run.finish()
     assert said == []
     assert server.exit_codes == {"abc123": 0}
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_an_online_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     said: list[str] = []
     with server.running() as url:
         isolate(monkeypatch, tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=url)
-        run = session(tmp_path, said)
+        run = session(tmp_path, said, mode="auto")
         run.log({"loss": 0.25}, 3)
         assert run.wait(20)
         assert run.url == f"{url}/me/expkit/runs/abc123"
@@ -137,11 +144,12 @@ def test_an_online_run_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert server.exit_codes == {"abc123": 0}
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_a_server_that_is_away_leaves_the_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     isolate(monkeypatch, tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=f"http://127.0.0.1:{closed_port()}")
     said: list[str] = []
     notes: list[str] = []
-    run = session(tmp_path, said, note=notes.append)
+    run = session(tmp_path, said, mode="auto", note=notes.append)
     run.log({"loss": 1.0}, 0)
     run.finish()
     assert said == []
@@ -152,6 +160,7 @@ def test_a_server_that_is_away_leaves_the_run_offline(tmp_path: Path, monkeypatc
     assert len(said) <= 1  # told once by this process, and not again
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_online_by_demand_warns_where_it_cannot_be(tmp_path: Path) -> None:
     said: list[str] = []
     session(tmp_path, said, mode="online").finish()
@@ -160,13 +169,14 @@ def test_online_by_demand_warns_where_it_cannot_be(tmp_path: Path) -> None:
     assert leet(tmp_path)["state"] == "finished"
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_a_bad_key_is_one_warning_and_the_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(refuses=True)
     said: list[str] = []
     with server.running() as url:
         isolate(monkeypatch, tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=url)
         for name in ("one", "two"):
-            run = session(tmp_path / name, said, run_id=name)
+            run = session(tmp_path / name, said, mode="auto", run_id=name)
             run.log({"loss": 0.5}, 7)
             run.finish()
     assert server.requests
@@ -220,6 +230,7 @@ def test_a_folder_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
     assert "left out" in said[0]
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_a_disk_that_fills_up_is_one_warning(tmp_path: Path) -> None:
     # A limit on the size of files looks to the writer, and to what it starts, like a disk without space.
     said: list[str] = []
@@ -248,6 +259,7 @@ def test_a_figure_that_is_missing_is_one_warning_and_the_run_goes_on(tmp_path: P
     assert leet(tmp_path)["state"] == "finished"
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_a_writer_that_is_killed_is_one_warning_and_the_next_run_has_another(tmp_path: Path) -> None:
     said: list[str] = []
     run = session(tmp_path / "one", said)
@@ -263,6 +275,7 @@ def test_a_writer_that_is_killed_is_one_warning_and_the_next_run_has_another(tmp
     assert leet(tmp_path / "two")["state"] == "finished"
 
 
+@pytest.mark.usefixtures("own_writer")
 def test_disabled_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -284,10 +297,11 @@ def test_a_process_that_ends_without_finishing_leaves_a_whole_run(tmp_path: Path
         run = WandbSession(Path(sys.argv[1]), "abc", mode="offline")
         assert run.wait(20)
         run.log({"loss": 0.5}, 4)
-        print("ready", flush=True)
         if sys.argv[2] == "exit":
+            print("ready", flush=True)
             sys.exit(3)
         try:
+            print("ready", flush=True)
             time.sleep(30)
         except KeyboardInterrupt:
             print("interrupted", flush=True)

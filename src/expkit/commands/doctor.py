@@ -121,9 +121,9 @@ def _disk(runs: str | None) -> list[Finding]:
 
     root = Store(runs).root.absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         remedy = "--runs DIR or EXPKIT_RUNS chooses another"
-        return [Finding("records", "broken", f"{existing} cannot be written", remedy)]
+        return [Finding("records", "broken", f"{root} cannot be made or written", remedy)]
     free = shutil.disk_usage(existing).free / 2**30
     found = f"{root}, {free:.0f} GiB free"
     return [Finding("records", "ok" if free > ENOUGH_DISK else "note", found)]

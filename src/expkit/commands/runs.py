@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from expkit.records.record import Record
 
-STATES = ("complete", "running", "interrupted", "failed", "diverged", "damaged")
-
 
 def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
+    from expkit.records.record import STATES
+
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only runs of these")
     parser.add_argument("--status", choices=STATES, help="only runs in this state")
     parser.add_argument("--limit", type=int, default=30, help="at most so many, newest first; 0 for all (default: 30)")

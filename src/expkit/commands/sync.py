@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expkit.sync import Synced
 
 
 def add_sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +20,18 @@ def sync(options: argparse.Namespace) -> int:
     from expkit.records.store import Store
     from expkit.sync import sync as upload
 
-    uploads = upload(Store(options.runs).root, options.which or None)
+    root = Store(options.runs).root
+    uploads = upload(root, options.which or None, report=_ignore if options.json else _print)
     if options.json:
         print(json.dumps([asdict(one) for one in uploads], indent=2, default=str))
-    return 0
+    elif not uploads:
+        print(f"Nothing to upload in {root}.")
+    return int(any(one.status == "failed" for one in uploads))
+
+
+def _print(one: Synced) -> None:
+    print(f"{one.run_id}  {one.status}  {one.url or one.message}".rstrip(), flush=True)
+
+
+def _ignore(one: Synced) -> None:
+    pass

@@ -70,14 +70,9 @@ def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outco
 
 def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     from expkit import views
-    from expkit.compose import expand
     from expkit.sweeps.multirun import multirun
 
-    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    implied = [override for override in expand(overrides) if override.partition("=")[0] not in given]
-    job: Callable[[DictConfig], Outcome] = functools.partial(
-        _job, implied=implied, as_json=options.json, force=options.force, debug=options.debug
-    )
+    job: Callable[[DictConfig], Outcome] = functools.partial(_job, given=overrides, options=options)
     outcomes = multirun(overrides, job)
     if options.json:
         print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
@@ -88,23 +83,26 @@ def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     )
 
 
-def _job(config: DictConfig, implied: list[str], as_json: bool, force: bool, debug: bool) -> Outcome:
-    """One run of a sweep, from what Hydra composed for it; `implied` overrides are those of its scale."""
+def _job(config: DictConfig, given: list[str], options: argparse.Namespace) -> Outcome:
+    """One run of a sweep, from what Hydra composed for it; `given` are the overrides of the whole sweep."""
     from hydra.core.hydra_config import HydraConfig
 
     from expkit import views
-    from expkit.compose import resolve
+    from expkit.compose import expand, resolve
 
-    hydra = HydraConfig.get()
-    overrides = [override for override in hydra.overrides.task if override not in implied]
-    view = views.run_of_sweep(hydra.job.num, overrides, as_json)
+    hydra, expanded = HydraConfig.get(), expand(given)
+    keys = {override.lstrip("+~").partition("=")[0] for override in given}
+    # What a scale stands for is not repeated, unless it was given as well.
+    own = [o for o in hydra.overrides.task if o.partition("=")[0] in keys or o not in expanded]
+    varied = [override for override in own if override not in expanded]
+    view = views.run_of_sweep(hydra.job.num, varied or own, options.json)
     try:
-        composed = resolve(config, hydra.runtime.choices, overrides)
+        composed = resolve(config, hydra.runtime.choices, own)
     except UserError as error:
-        outcome = Outcome(None, error, overrides)
+        outcome = Outcome(None, error, own)
         view.failed(outcome)
         return outcome
-    return train_one(composed, view, force, debug)
+    return train_one(composed, view, options.force, options.debug)
 
 
 def _print_config(composed: Composed, as_json: bool) -> int:

@@ -129,6 +129,7 @@ class LightningEngine:
         with self._processes(training):
             trainer = self._trainer(training, max_steps)
             training.data.to(trainer.strategy.root_device)
+            training.data.splits = trainer.precision_plugin.convert_input(training.data.splits)
             training.observer.started(training.log.last.get("step", 0), max_steps)
             keeper = next(callback for callback in trainer.callbacks if isinstance(callback, _Keeper))  # type: ignore[attr-defined]
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 
 import torch
 
+from expkit.errors import UserError
+
 VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -50,6 +52,11 @@ def local_ranks(count: int, command: Sequence[str], share_cores: bool) -> Iterat
         finished.set()
         for process in others:
             process.wait(timeout=60)
+    except RuntimeError as error:  # how torch tells that a peer is gone
+        time.sleep(1)
+        if gone := _gone(others):
+            raise UserError(gone, "What it said itself is above.") from error
+        raise
     finally:
         finished.set()
         for process in others:
@@ -75,14 +82,20 @@ def end_with_parent() -> None:
 
 
 def _watch(processes: Sequence[subprocess.Popen[bytes]], finished: threading.Event) -> None:
-    """Without its peers, a process waits for them in native code, where no exception reaches it."""
+    """Without its peers, a process may wait for them in native code, where no exception reaches it."""
     while not finished.wait(0.5):
-        for process in processes:
-            if process.poll():
-                print(f"expkit: a process of this training ended with status {process.returncode}", file=sys.stderr)
-                time.sleep(5)  # a peer that is lost during a step is noticed by torch, and recorded with its error
-                if not finished.is_set():
-                    os._exit(1)
+        if gone := _gone(processes):
+            if not finished.wait(10):  # during a step torch notices by itself, which is recorded as it should be
+                print(f"error: {gone}", file=sys.stderr)
+                os._exit(1)
+            return
+
+
+def _gone(processes: Sequence[subprocess.Popen[bytes]]) -> str | None:
+    for rank, process in enumerate(processes, start=1):
+        if process.poll():
+            return f"Process {rank} of this training ended with status {process.returncode}."
+    return None
 
 
 def _free_port() -> str:

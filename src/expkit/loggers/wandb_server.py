@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import netrc
-import os
 import socket
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,7 +14,15 @@ if TYPE_CHECKING:
 
 def logged_in(settings: wandb.Settings) -> bool:
     """Whether W&B has credentials for its server; whether they are good is not asked."""
-    return bool(settings.api_key or settings.identity_token_file or _in_netrc(urlsplit(settings.base_url).hostname))
+    if settings.api_key or settings.identity_token_file:
+        return True
+    try:
+        from wandb.sdk.lib.wbauth import read_netrc_auth
+    except ImportError:  # older versions look in one place more, and have no function for this one alone
+        from wandb.sdk.lib import apikey  # type: ignore[attr-defined]
+
+        return bool(apikey.api_key(settings))
+    return read_netrc_auth(host=settings.base_url) is not None
 
 
 def answers(url: str, seconds: float) -> bool:
@@ -41,14 +46,3 @@ def answers(url: str, seconds: float) -> bool:
     thread.start()
     thread.join(seconds)
     return connected.is_set()
-
-
-def _in_netrc(host: str | None) -> bool:
-    files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for file in files:
-        try:
-            if host and netrc.netrc(Path(file).expanduser()).authenticators(host):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False

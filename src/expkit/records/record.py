@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import polars
 
 FINISHED = ("complete", "diverged")
-"""States that running again does not change. The others: running, interrupted, failed."""
+"""States that running again does not change."""
+STATES = (*FINISHED, "running", "interrupted", "failed", "damaged")
 
 
 class Record:
@@ -56,7 +57,9 @@ class Record:
     @property
     def status(self) -> dict[str, Any]:
         """The contents of status.json; 'running' becomes 'interrupted' where no process holds the run any more."""
-        status = read_json(self.folder / "status.json") or {"status": "damaged"}
+        status = read_json(self.folder / "status.json") or {}
+        if status.get("status") not in STATES:
+            return {"status": "damaged"}
         if status["status"] == "running" and not self.is_claimed():
             status["status"] = "interrupted"
         return status

@@ -47,8 +47,8 @@ class PlainView(View):
     def result(self, record: Record) -> None:
         for name, value in record.summary.items():
             self.line(f"  {name:<28} {text.number(value)}")
-        self.line(f"  {'record':<28} {text.short_path(record.folder)}")
-        self.line(f"  {'next':<28} {text.next_command(record)}")
+        for name, fact in text.facts(record).items():
+            self.line(f"  {name:<28} {fact}")
 
     def line(self, line: str) -> None:
         print(line, flush=True)

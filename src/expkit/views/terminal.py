@@ -83,8 +83,8 @@ class TerminalView(View):
         colour = COLOURS.get(record.state, "white")
         facts = Table.grid(padding=(0, 2))
         facts.add_row("time", text.duration(record.status.get("seconds", 0.0)))
-        facts.add_row("record", text.short_path(record.folder))
-        facts.add_row("next", text.next_command(record))
+        for name, fact in text.facts(record).items():
+            facts.add_row(name, fact)
         title = Text.assemble((record.state, f"bold {colour}"), f"  {record.experiment} {record.run_id}")
         self.console.print(
             Panel(

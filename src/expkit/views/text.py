@@ -68,6 +68,13 @@ def fitting(names: Sequence[str], width: int) -> list[str]:
     return chosen
 
 
+def facts(record: Record) -> dict[str, str]:
+    """What a person needs to go on from a run: where it is, and what to type next."""
+    kept = list((record.folder / "wandb").glob("offline-run-*"))
+    wandb = {"W&B": "kept offline; `expkit sync` uploads it"} if kept else {}
+    return {"record": short_path(record.folder), **wandb, "next": next_command(record)}
+
+
 def next_command(record: Record) -> str:
     """What one would do next with this run."""
     where = (
