@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support import Run, run_expkit
 
 # Two test processes share two cores; torch's own threads would only get in each other's way.

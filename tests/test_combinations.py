@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import train, try_train
 
 from expkit.compose import options
 from expkit.records.record import Record
+from support import train, try_train
 
 QUICK = ["scale=smoke", "trainer.max_steps=3", "logger=none"]
 FILES = {"mnist", "cifar10"}  # read from a folder that the user names

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import Run
 
 from expkit.records.record import Record
+from support import Run
 
 DDP = ["trainer=ddp_cpu", "trainer.devices=2"]
 XOR = ["+experiment=grokking_xor", "scale=smoke", "trainer.max_steps=20"]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import train, try_train
 
 from expkit.records.record import Record
+from support import train, try_train
 
 # Everything that a resumed run could get wrong: dropout, batch order, running statistics, momentum, schedule, averages.
 RUN = [

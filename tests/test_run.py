@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars
 import pytest
-from support import Run, run_expkit, train, try_train
 
 from expkit.records.record import Record
+from support import Run, run_expkit, train, try_train
 
 TINY = ["+experiment=grokking_xor", "scale=smoke", "logger=none"]
 
