@@ -23,7 +23,7 @@ def run_expkit(*arguments: str, folder: Path, **variables: str) -> subprocess.Co
 
 
 def train(*arguments: str) -> Any:
-    """`expkit train --json ARGUMENTS` in this process: the printed object (a list for -m); raises if it is not complete."""
+    """`expkit train --json ARGUMENTS` in this process: the printed object (a list for -m), which must be complete."""
     printed, status = try_train(*arguments)
     assert status == 0, printed
     return printed

@@ -144,7 +144,9 @@ def test_a_projects_own_configs_come_before_the_librarys(tmp_path: Path) -> None
     (tmp_path / "conf" / "optimizer").mkdir(parents=True)
     (tmp_path / "conf" / "optimizer" / "mine.yaml").write_text("_target_: lab.Plain\nlr: 0.5\n")
     (tmp_path / "lab.py").write_text(
-        "import torch\nclass Plain(torch.optim.SGD):\n    def __init__(self, params, lr: float): super().__init__(params, lr)\n"
+        "import torch\n"
+        "class Plain(torch.optim.SGD):\n"
+        "    def __init__(self, params, lr: float): super().__init__(params, lr)\n"
     )
     (tmp_path / "pyproject.toml").write_text('[tool.expkit]\ntrusted = ["lab"]\n')
     command = [
