@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from support import train
 
@@ -62,9 +63,14 @@ def test_the_bare_script_is_the_same_training(load: Callable[[str], ModuleType],
 def test_every_side_of_the_step_makes_the_same_steps(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, models = load("step"), []
-    new_network = step.network
-    monkeypatch.setattr(step, "network", lambda: models.append(new_network()) or models[-1])
+    step = load("step")
+    new_network, models = step.network, []
+
+    def network() -> torch.nn.Module:
+        models.append(new_network())
+        return models[-1]
+
+    monkeypatch.setattr(step, "network", network)
     began = time.perf_counter()
     rows = step.rows(repeats=1, steps=20, skipped=10)
     taken = time.perf_counter() - began

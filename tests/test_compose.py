@@ -24,6 +24,7 @@ WRONG = {
     "fraction for a count": (["trainer.max_steps=1.5"], ["trainer.max_steps", "whole number"]),
     "wrong seed": (["seed=first"], ["seed", "whole number"]),
     "not a choice": (["+experiment=grokking_xor", "data.batch_size=half"], ["data.batch_size", "full"]),
+    "name that leads out of the folder": (["name=.."], ["name"]),
     "missing value": (["data=mnist"], ["data.root", "data.root=..."]),
     "several values": (["seed=1,2"], ["seed=1,2", "-m"]),
     "not an override": (["grokking_xor"], ["grokking_xor", "key=value"]),

@@ -62,6 +62,22 @@ def test_inside_a_multirun_each_run_starts_its_own_processes(expkit: Run, runs: 
         close(one["summary"], two["summary"])
 
 
+def test_processes_that_torchrun_has_started_train_one_run(tmp_path: Path, runs: Path) -> None:
+    overrides = [*XOR, *DDP, "logger=none", "--json"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "expkit", "train", *overrides], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)  # one object: only the first process prints
+    assert printed["status"] == "complete"
+    again = subprocess.run(
+        [*torchrun, "-m", "expkit", "train", *overrides], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert json.loads(again.stdout) == printed
+    assert len(list((runs / "grokking_xor").iterdir())) == 1
+
+
 def test_a_signal_to_the_first_process_stops_all_and_the_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     overrides = ["data=digits", "model.dropout=0.2", "trainer.max_steps=400", "trainer.eval_at=50", "logger=none", *DDP]
     overrides += ["trainer.checkpoint_steps=20"]

@@ -281,7 +281,10 @@ def _check_root(config: dict[str, Any]) -> None:
     wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
         "seed": (lambda v: type(v) is int, "a whole number"),
         "tags": (lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v), "a list of words"),
-        "name": (lambda v: isinstance(v, str) and re.fullmatch(r"[\w.-]+", v) is not None, "letters, digits, . _ -"),
+        "name": (
+            lambda v: isinstance(v, str) and re.fullmatch(r"\w[\w.-]*", v) is not None,
+            "a word of letters, digits, and . _ - after the first",
+        ),
     }
     for key, (fits, meaning) in wanted.items():
         if not fits(config[key]):

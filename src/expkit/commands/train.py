@@ -38,7 +38,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    from expkit import compose, views
+    from expkit import compose, rank, views
 
     overrides = [*options.overrides, *([f"paths.runs={options.runs}"] if options.runs else [])]
     if options.multirun:
@@ -47,6 +47,8 @@ def train(options: argparse.Namespace) -> int:
     if options.cfg:
         return _print_config(composed, options.json)
     outcome = train_one(composed, views.one_run(options.json), options.force, options.debug)
+    if rank.number():  # the first process says how it went
+        return 0
     if options.json:
         print(json.dumps(outcome.as_json(), indent=2))
     return outcome.exit_status
@@ -54,8 +56,11 @@ def train(options: argparse.Namespace) -> int:
 
 def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outcome:
     """Runs what was composed; whatever goes wrong on the way is told and kept."""
+    from expkit import rank
     from expkit.run import run
 
+    if rank.number():
+        return Outcome(rank.follow(composed, force), overrides=composed.overrides)
     try:
         return Outcome(run(composed, view, force=force), overrides=composed.overrides)
     except Exception as error:

@@ -95,6 +95,8 @@ class LightningEngine:
     ) -> None:
         if (max_steps is None) == (max_epochs is None):
             raise ValueError("give one of max_steps and max_epochs (and set the other to null)")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps is at least 1, got {max_steps}")
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.eval_at = eval_at

@@ -52,7 +52,8 @@ class TerminalView(View):
         self.progress = Progress(
             TextColumn("[bold]{task.completed:,.0f}[/]/{task.total:,.0f} steps"),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[metrics]}"),
+            TextColumn("[dim]{task.fields[rate]}[/]"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -60,7 +61,7 @@ class TerminalView(View):
             transient=True,
             refresh_per_second=8,
         )
-        self.task = self.progress.add_task("", total=max_steps, completed=step, rate="")
+        self.task = self.progress.add_task("", total=max_steps, completed=step, rate="", metrics="")
         self.progress.start()
 
     def advanced(self, step: int) -> None:
@@ -77,6 +78,9 @@ class TerminalView(View):
             self.console.print(Text(text.metric_table_row("step", self.names, self.names), style="dim"))
         values = [text.number(metrics.get(name)) for name in self.names]
         self.console.print(Text(text.metric_table_row(step, values, self.names)))
+        if self.progress is not None:
+            latest = [f"{name} {text.number(metrics[name])}" for name in text.main_metrics(metrics)]
+            self.progress.update(self.task, metrics="  ".join(dict.fromkeys([*latest[:1], *latest[-1:]])))
 
     def finished(self, record: Record) -> None:
         self.close()
@@ -147,5 +151,5 @@ def _add_values(branch: Tree, values: Mapping[str, Any]) -> None:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(map(str, value)) + "]"
-    return str(value)
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
