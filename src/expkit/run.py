@@ -5,6 +5,7 @@ Importing this module imports nothing heavy; torch is loaded once a run is known
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,6 +55,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
         try:
             with StopRequest() as stop:
                 facts = _in_background(environment)
+                load_torch()
                 training = prepare(config, record, log)
                 training.observer, training.stop = observer, stop
                 training.loggers = loggers.for_lightning()
@@ -70,6 +72,20 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
             loggers.finish(state, log.last)
         observer.finished(record)
     return record
+
+
+def load_torch() -> None:
+    """Imports what a training needs, with the garbage collector off.
+
+    Importing makes a million objects that stay. Looking through them for garbage again and again, and once more at the
+    end of the process, takes a third of the time that importing torch and Lightning takes in all.
+    """
+    gc.disable()
+    try:
+        import expkit.engines.lightning  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Training:

@@ -11,13 +11,14 @@ import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch import profilers
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
@@ -32,7 +33,7 @@ from expkit.errors import UserError
 from expkit.optim.plateau import ReduceLROnPlateau
 from expkit.records.files import replacing
 from expkit.records.metrics import MetricLog
-from expkit.seeding import derive
+from expkit.seeding import derive, undisturbed
 from expkit.tasks.base import Task
 
 State = Literal["complete", "interrupted", "diverged"]
@@ -134,7 +135,7 @@ class LightningEngine:
             training.data.splits = trainer.precision_plugin.convert_input(training.data.splits)
             training.observer.started(training.log.last.get("step", 0), max_steps)
             keeper = next(callback for callback in trainer.callbacks if isinstance(callback, _Keeper))  # type: ignore[attr-defined]
-            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            with undisturbed(), _restored_determinism():
                 trainer.fit(
                     training.task,
                     train_dataloaders=_Batches(training, trainer, self.overfit_batches, self.accumulate, max_steps),
@@ -177,15 +178,13 @@ class LightningEngine:
                 "`expkit doctor` shows what it has; trainer=cpu works everywhere.",
             ) from error
 
-    def _profiler(self, folder: Path) -> lightning.profilers.Profiler | None:
-        from lightning.pytorch import profilers
-
+    def _profiler(self, folder: Path) -> profilers.Profiler:
         kinds = {
             "simple": profilers.SimpleProfiler,
             "advanced": profilers.AdvancedProfiler,
             "pytorch": profilers.PyTorchProfiler,
         }
-        return None if self.profiler is None else kinds[self.profiler](dirpath=folder, filename="profile")
+        return _NoProfiler() if self.profiler is None else kinds[self.profiler](dirpath=folder, filename="profile")
 
     def _processes(self, training: Training) -> AbstractContextManager[None]:
         """The other processes of a training on several devices of this machine."""
@@ -199,12 +198,31 @@ class LightningEngine:
         )
 
 
+@contextmanager
+def _restored_determinism() -> Iterator[None]:
+    """Lightning chooses deterministic algorithms for the whole process."""
+    before = torch.get_deterministic_debug_mode()
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
 def quiet_lightning() -> None:
     """Silences Lightning's banners and its advice about choices that are made on purpose here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\.(pytorch|fabric)\..*")
     warnings.filterwarnings("ignore", message=r".*resuming from a checkpoint that ended before the epoch.*")
+
+
+class _NoProfiler(profilers.PassThroughProfiler):
+    """Lightning's own makes a new context for each of a step's many actions; this one has one that does nothing."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        return self._nothing
 
 
 class _Batches:

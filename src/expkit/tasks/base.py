@@ -38,6 +38,14 @@ class Task(lightning.LightningModule):
         self.n_outputs = n_outputs
         self.per_position = per_position
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the name of the hook it calls dozens of times per step. For every attribute torch looks
+        # whether it is a parameter, a module or a buffer first, which for this one took a tenth of a small step.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     @abstractmethod
     def objective(self, batch: Split) -> dict[str, Tensor]:
         """'loss' and per-batch metrics, each a scalar mean over examples. Pure: logs nothing, keeps nothing."""
