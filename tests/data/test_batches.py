@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def of(batch: Split) -> list[int]:
 def test_an_epoch_holds_every_example_once_and_each_has_an_order_of_its_own() -> None:
     data = drawn(12, 4)
     epochs = [[of(data.batch(3 * epoch + part, seed=1)) for part in range(3)] for epoch in range(3)]
-    orders = [sum(epoch, []) for epoch in epochs]
+    orders = [list(itertools.chain(*epoch)) for epoch in epochs]
     assert all(sorted(order) == list(range(12)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
 
@@ -63,7 +65,7 @@ def test_the_shares_of_processes_make_up_the_batch(batch_size: int | str) -> Non
     data = drawn(20, batch_size)
     whole = of(data.batch(1, seed=2))
     shares = [of(data.batch(1, seed=2, rank=rank, world_size=3)) for rank in range(3)]
-    assert sorted(sum(shares, [])) == sorted(whole)
+    assert sorted(itertools.chain(*shares)) == sorted(whole)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
