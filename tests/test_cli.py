@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -186,6 +187,34 @@ def test_a_multirun_reports_each_run_and_those_that_failed(expkit: Run) -> None:
     again = expkit("train", "-m", *TINY, "model.width=10", "seed=range(0,2)", "--json")
     assert again.returncode == 0
     assert len(json.loads(again.stdout)) == 2
+
+
+def test_stopping_a_run_of_a_multirun_stops_them_all_and_the_same_command_goes_on(runs: Path, tmp_path: Path) -> None:
+    overrides = ["-m", "data=digits", "trainer.max_steps=300", "trainer.checkpoint_steps=10", "seed=0,1", "logger=none"]
+    command = [sys.executable, "-m", "expkit", "train", *overrides, "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(runs.glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert len(list(runs.glob("*/*/status.json"))) == 1
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert [run["status"] for run in json.loads(again.stdout)] == ["complete", "complete"]
+
+
+def test_the_serial_launcher_is_what_it_says(expkit: Run) -> None:
+    done = expkit("train", "-m", *TINY, "seed=0,1", "hydra/launcher=serial", "--json")
+    assert [run["status"] for run in json.loads(done.stdout)] == ["complete", "complete"]
+
+
+def test_a_multirun_with_an_unknown_option_runs_nothing(expkit: Run, runs: Path) -> None:
+    done = expkit("train", "-m", *TINY, "optimizer=sgd,sdg")
+    assert done.returncode == 2
+    assert "'sgd'" in done.stderr
+    assert not list(runs.glob("*/*/status.json"))
 
 
 def test_a_multirun_with_an_unknown_key_runs_nothing(expkit: Run, runs: Path) -> None:

@@ -32,7 +32,7 @@ class Outcome:
     def message(self) -> str:
         """What went wrong, in a line or two."""
         if isinstance(self.error, UserError):
-            return str(self.error)
+            return str(self.error).replace("\n", "\n  ")
         if self.error is not None:
             return f"{type(self.error).__name__}: {self.error}\n  at {self._where}"
         return {"diverged": "the loss is not finite any more"}.get(self.state, "")

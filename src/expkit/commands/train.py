@@ -107,7 +107,10 @@ def _job(config: DictConfig, given: list[str], options: argparse.Namespace) -> O
         outcome = Outcome(None, error, own)
         view.failed(outcome)
         return outcome
-    return train_one(composed, view, options.force, options.debug)
+    outcome = train_one(composed, view, options.force, options.debug)
+    if outcome.state == "interrupted":  # whoever stops a run of a sweep wants the sweep to stop
+        raise KeyboardInterrupt
+    return outcome
 
 
 def _print_config(composed: Composed, as_json: bool) -> int:

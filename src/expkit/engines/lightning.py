@@ -172,9 +172,9 @@ class LightningEngine:
                 limit_val_batches=0,
             )
         except (lightning.utilities.exceptions.MisconfigurationException, ValueError, RuntimeError) as error:
-            wanted = {k: v for k, v in self.trainer_arguments.items() if k in ("accelerator", "devices", "strategy")}
+            wanted = ", ".join(f"{key}={self.trainer_arguments[key]}" for key in ("accelerator", "devices", "strategy"))
             raise UserError(
-                f"This machine cannot run trainer {wanted}: {str(error).strip().splitlines()[0]}",
+                f"This machine cannot train with {wanted}: {str(error).strip().splitlines()[0]}",
                 "`expkit doctor` shows what it has; trainer=cpu works everywhere.",
             ) from error
 

@@ -51,7 +51,9 @@ def result(outcomes: Sequence[Outcome]) -> None:
 
         from expkit.views.console import new_console
 
+        common = set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if len(outcomes) > 1 else set()
         table = Table("overrides", "state", "why", title="Not complete", title_justify="left")
         for outcome in rest:
-            table.add_row(Text(" ".join(outcome.overrides)), outcome.state, Text(outcome.message.split("\n")[0]))
+            own = " ".join(override for override in outcome.overrides if override not in common)
+            table.add_row(Text(own), outcome.state, Text(outcome.message.split("\n")[0]))
         new_console().print(table)
