@@ -22,7 +22,7 @@ from side_by_side import Row
 
 from expkit.records.environment import hardware
 
-MEASUREMENTS = ("light_commands", "refusal", "complete_run", "startup", "step")
+MEASUREMENTS = ("light_commands", "refusal", "complete_run", "startup", "step", "compose_jobs")
 """Modules of this folder, each with `rows(repeats)`, and how many `REPEATS` it makes, or `QUICK` ones."""
 
 

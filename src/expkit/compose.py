@@ -49,11 +49,20 @@ def compose(overrides: Sequence[str] = ()) -> Composed:
     Raises:
         ConfigError: it cannot be composed, or is not a run that could be started.
     """
+    return resolve(*load(overrides), overrides)
+
+
+def load(overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, Any]]:
+    """What Hydra composes, interpolations unresolved, and the option chosen of each group.
+
+    Raises:
+        ConfigError: it cannot be composed.
+    """
     with explained(overrides):
         config = loader().load_configuration(ROOT_CONFIG, expand(overrides), run_mode=RunMode.RUN)
     with open_dict(config):
         hydra = config.pop("hydra")
-    return resolve(config, hydra.runtime.choices, overrides)
+    return config, hydra.runtime.choices
 
 
 def resolve(config: DictConfig, chosen: Mapping[str, Any], overrides: Sequence[str]) -> Composed:
@@ -67,14 +76,20 @@ def resolve(config: DictConfig, chosen: Mapping[str, Any], overrides: Sequence[s
     Raises:
         ConfigError: it is not a run that could be started.
     """
+    choices = named(config, chosen)
+    plain = resolved(config, choices)
+    check_top_level_keys(plain)
+    check_top_level_values(plain)
+    schema.check(plain, choices)
+    return Composed(plain, list(overrides), choices)
+
+
+def named(config: DictConfig, chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Gives a configuration its name, where it has none; returns the option of each group of expkit's own."""
     choices = {group: option for group, option in chosen.items() if isinstance(option, str) and "/" not in group}
     with open_dict(config):
         config.name = config.name or choices.get("experiment") or f"{choices['data']}-{choices['model']}"
-    plain = _resolved(config, choices)
-    composed = Composed(plain, list(overrides), choices)
-    _check_root(plain)
-    schema.check(plain, choices)
-    return composed
+    return choices
 
 
 def expand(overrides: Sequence[str]) -> list[str]:
@@ -168,7 +183,12 @@ def _hydra_value(value: Any) -> str:
     return {None: "null", True: "true", False: "false"}.get(value) or repr(value)
 
 
-def _resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:
+def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:
+    """Plain dicts and lists, interpolations replaced by what they stand for.
+
+    Raises:
+        ConfigError: one of them stands for nothing.
+    """
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except (InterpolationKeyError, InterpolationResolutionError) as error:
@@ -234,10 +254,9 @@ def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
     key = (found[1] or found[2]).split("@")[0]
     config = _composed_without_values(overrides)
     if config is None or ("." not in key and any(o.lstrip("+~").startswith(f"{key}=") for o in overrides)):
-        groups = {path.name for folder in library.config_folders() for path in folder.iterdir() if path.is_dir()}
         keys = set() if config is None else {str(k) for k in config if k != "hydra"}
         return ConfigError(
-            f"There is no key or group '{key}'.", did_you_mean(key, (groups | keys) - {"hydra"}, show=30)
+            f"There is no key or group '{key}'.", did_you_mean(key, (groups() | keys) - {"hydra"}, show=30)
         )
     return _unknown_nested_key(key, config)
 
@@ -261,23 +280,29 @@ def _unknown_nested_key(key: str, config: DictConfig) -> ConfigError:
 
 def _composed_without_values(overrides: Sequence[str]) -> DictConfig | None:
     """The config with the group choices of the overrides only, to tell which keys there are."""
-    groups = [o for o in expand(overrides) if "." not in o.partition("=")[0] and (o.partition("=")[0] in _groups())]
+    chosen = [o for o in expand(overrides) if "." not in o.partition("=")[0] and (o.partition("=")[0] in groups())]
     try:
-        OverridesParser.create().parse_overrides(groups)
-        return loader().load_configuration(ROOT_CONFIG, groups, run_mode=RunMode.RUN)
+        OverridesParser.create().parse_overrides(chosen)
+        return loader().load_configuration(ROOT_CONFIG, chosen, run_mode=RunMode.RUN)
     except (ConfigCompositionException, OmegaConfBaseException, MissingConfigException):
         return None
 
 
-def _groups() -> set[str]:
+def groups() -> set[str]:
+    """The names of the config groups."""
     return {path.name for folder in library.config_folders() for path in folder.iterdir() if path.is_dir()}
 
 
-def _check_root(config: dict[str, Any]) -> None:
-    known = {*yaml.safe_load((library.root() / "conf" / f"{ROOT_CONFIG}.yaml").read_text()), *_groups(), *DESCRIPTIVE}
+def check_top_level_keys(config: Mapping[str, Any]) -> None:
+    """Refuses top-level keys that nothing reads."""
+    known = {*yaml.safe_load((library.root() / "conf" / f"{ROOT_CONFIG}.yaml").read_text()), *groups(), *DESCRIPTIVE}
     for key in config:
         if key not in known:
             raise ConfigError(f"There is no top-level key '{key}'.", did_you_mean(key, known - {"defaults", "hydra"}))
+
+
+def check_top_level_values(config: Mapping[str, Any]) -> None:
+    """Refuses values of the keys of conf/train.yaml itself that cannot be."""
     wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
         "seed": (lambda v: type(v) is int, "a whole number"),
         "tags": (lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v), "a list of words"),

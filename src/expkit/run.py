@@ -59,7 +59,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
                 training = prepare(config, record, log)
                 training.observer, training.stop = observer, stop
                 training.loggers = loggers.for_lightning()
-                record.write_environment({**facts.result(), "torch": _torch_facts()})
+                record.write_environment({**facts.result(), "torch": torch_facts()})
                 engine = build(config["trainer"], "trainer")
                 state = engine.fit(training)
         except BaseException as error:
@@ -143,7 +143,7 @@ def _in_background(function: Any) -> Future[Any]:
     return future
 
 
-def _torch_facts() -> dict[str, Any]:
+def torch_facts() -> dict[str, Any]:
     import torch
 
     return {

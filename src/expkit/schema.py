@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from expkit import library
 from expkit.errors import ConfigError, did_you_mean
 from expkit.source import Definition, Signature, class_literal, resolve, signature
-from expkit.source.annotations import MISSING, accepted, mismatches
+from expkit.source.annotations import MISSING, Type, accepted, mismatches
 
 PROVIDED = {
     "optimizer": {"params"},
@@ -49,31 +49,50 @@ def check(cfg: Mapping[str, Any], choices: Mapping[str, str] | None = None) -> N
         ConfigError: it cannot be run.
     """
     found = problems(cfg, choices or {})
-    if len(found) == 1:
-        raise ConfigError(str(found[0]), found[0].hint)
     if found:
-        lines = [f"{problem} {problem.hint or ''}".rstrip() for problem in found]
-        raise ConfigError("\n".join([f"The configuration has {len(found)} problems:", *lines]))
+        raise one_error(found)
+
+
+def one_error(found: Sequence[Problem]) -> ConfigError:
+    """One error that lists every problem; there is at least one."""
+    if len(found) == 1:
+        return ConfigError(str(found[0]), found[0].hint)
+    lines = [f"{problem} {problem.hint or ''}".rstrip() for problem in found]
+    return ConfigError("\n".join([f"The configuration has {len(found)} problems:", *lines]))
 
 
 def problems(cfg: Mapping[str, Any], choices: Mapping[str, str]) -> list[Problem]:
     """What is wrong with a configuration, in the order of its keys."""
-    found = [problem for key, value in cfg.items() for problem in _below(str(key), value, choices)]
-    faulty = {re.split(r"[.\[]", problem.key)[0] for problem in found}
-    return found if faulty & {"data", "model", "task"} else [*found, *_fit(cfg, choices)]
+    found = [problem for key, value in cfg.items() for problem in problems_below(str(key), value, choices)]
+    return [*found, *problems_of_fit(cfg, choices)] if may_fit(found) else found
 
 
-def _below(key: str, value: Any, choices: Mapping[str, str]) -> Iterator[Problem]:
+def may_fit(found: Iterable[Problem]) -> bool:
+    """Whether data, model and task are each free of problems, so that it can be asked whether they go together."""
+    return not {re.split(r"[.\[]", problem.key)[0] for problem in found} & {"data", "model", "task"}
+
+
+def argument_type(target: str, name: str) -> Type | None:
+    """What an argument of a `_target_` accepts; None where there is no such target or argument."""
+    try:
+        parameter = signature(resolve(target)).parameters.get(name)
+    except ConfigError:
+        return None
+    return None if parameter is None else accepted(parameter)
+
+
+def problems_below(key: str, value: Any, choices: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with the value of a key, whatever the rest of the configuration is."""
     if isinstance(value, str) and value == MISSING:
         yield Problem(key, f"missing required value{_described(key, choices)}.", f"Set it: {key}=...")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _below(f"{key}[{index}]", item, choices)
+            yield from problems_below(f"{key}[{index}]", item, choices)
     elif isinstance(value, Mapping):
         if "_target_" in value and value["_target_"] != MISSING:
             yield from _node(key, value)
         for name, item in value.items():
-            yield from _below(f"{key}.{name}", item, choices)
+            yield from problems_below(f"{key}.{name}", item, choices)
 
 
 def _node(key: str, node: Mapping[str, Any]) -> Iterator[Problem]:
@@ -122,7 +141,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _fit(cfg: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+def problems_of_fit(cfg: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Whether model, data and task go together, where each of them is right by itself."""
     data, model, task = (_mapping(cfg.get(group)) for group in ("data", "model", "task"))
     spec = _mapping(data.get("spec"))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from expkit.errors import UserError
@@ -77,8 +76,7 @@ def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     from expkit import views
     from expkit.sweeps.multirun import multirun
 
-    job: Callable[[DictConfig], Outcome] = functools.partial(_job, given=overrides, options=options)
-    outcomes = multirun(overrides, job)
+    outcomes = multirun(overrides, SweepJob(overrides, options))
     if options.json:
         print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
     else:
@@ -88,29 +86,73 @@ def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
     )
 
 
-def _job(config: DictConfig, given: list[str], options: argparse.Namespace) -> Outcome:
-    """One run of a sweep, from what Hydra composed for it; `given` are the overrides of the whole sweep."""
-    from hydra.core.hydra_config import HydraConfig
+class SweepJob:
+    """What a launcher calls for each run of a sweep, or at once for many; can be sent to another process."""
 
-    from expkit import views
-    from expkit.compose import expand, resolve
+    def __init__(self, given: list[str], options: argparse.Namespace) -> None:
+        from expkit.compose import expand
 
-    hydra, expanded = HydraConfig.get(), expand(given)
-    keys = {override.lstrip("+~").partition("=")[0] for override in given}
-    # What a scale stands for is not repeated, unless it was given as well.
-    own = [o for o in hydra.overrides.task if o.partition("=")[0] in keys or o not in expanded]
-    varied = [override for override in own if override not in expanded]
-    view = views.run_of_sweep(hydra.job.num, varied or own, options.json)
-    try:
-        composed = resolve(config, hydra.runtime.choices, own)
-    except UserError as error:
-        outcome = Outcome(None, error, own)
-        view.failed(outcome)
+        self.options = options
+        self._given = {override.lstrip("+~").partition("=")[0] for override in given}
+        self._shared = set(expand(given))  # what the whole sweep has in common, with what a scale stands for
+
+    def __call__(self, config: DictConfig) -> Outcome:
+        """One run, from what Hydra composed for it."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from expkit import compose
+
+        hydra = HydraConfig.get()
+        own = self._own(hydra.overrides.task)
+        return self._run(hydra.job.num, own, lambda: compose.resolve(config, hydra.runtime.choices, own))
+
+    def many(self, jobs: list[list[str]], first: int) -> list[Outcome]:
+        """All of them, fused where they can be; `first` is the number of the first."""
+        from expkit.sweeps.fused import run_jobs
+        from expkit.sweeps.jobs import compose_jobs
+
+        own = [self._own(overrides) for overrides in jobs]
+        composed = compose_jobs([], own)
+        outcomes: dict[int, Outcome] = {}
+        good: list[tuple[int, Composed]] = []
+        for number, one in enumerate(composed):
+            if isinstance(one, UserError):
+                outcomes[number] = Outcome(None, one, own[number])
+                self._view(first + number, own[number]).failed(outcomes[number])
+            else:
+                good.append((number, one))
+        ran = run_jobs(
+            [one for _, one in good],
+            [self._view(first + number, own[number]) for number, _ in good],
+            self.options.force,
+            alone=lambda place: self._run(first + good[place][0], own[good[place][0]], lambda: good[place][1]),
+            note=lambda text: print(text, file=sys.stderr),
+        )
+        outcomes |= {number: outcome for (number, _), outcome in zip(good, ran, strict=True)}
+        return [outcomes[number] for number in range(len(jobs))]
+
+    def _run(self, number: int, own: list[str], compose: Callable[[], Composed]) -> Outcome:
+        view = self._view(number, own)
+        try:
+            composed = compose()
+        except UserError as error:
+            outcome = Outcome(None, error, own)
+            view.failed(outcome)
+            return outcome
+        outcome = train_one(composed, view, self.options.force, self.options.debug)
+        if outcome.state == "interrupted":  # whoever stops a run of a sweep wants the sweep to stop
+            raise KeyboardInterrupt
         return outcome
-    outcome = train_one(composed, view, options.force, options.debug)
-    if outcome.state == "interrupted":  # whoever stops a run of a sweep wants the sweep to stop
-        raise KeyboardInterrupt
-    return outcome
+
+    def _own(self, overrides: Sequence[str]) -> list[str]:
+        """A job's overrides without those that a scale stands for, unless they were given as well."""
+        return [o for o in overrides if o.partition("=")[0] in self._given or o not in self._shared]
+
+    def _view(self, number: int, own: list[str]) -> View:
+        from expkit import views
+
+        varied = [override for override in own if override not in self._shared]
+        return views.run_of_sweep(number, varied or own, self.options.json)
 
 
 def _print_config(composed: Composed, as_json: bool) -> int:

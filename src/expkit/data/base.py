@@ -89,7 +89,7 @@ class TensorData(lightning.LightningDataModule):
         if self.batch_size == "full":
             return train if world_size == 1 else {k: v[rank::world_size] for k, v in train.items()}
         epoch, position = divmod(index, self.batches_per_epoch)
-        order = self._order(epoch, seed)
+        order = self.epoch_order(epoch, seed)
         chosen = order[position * self.batch_size : (position + 1) * self.batch_size][rank::world_size]
         return {column: values[chosen] for column, values in train.items()}
 
@@ -98,7 +98,8 @@ class TensorData(lightning.LightningDataModule):
         self.setup()
         return (self.batch(index, self.seed) for index in range(self.batches_per_epoch))
 
-    def _order(self, epoch: int, seed: int) -> Tensor:
+    def epoch_order(self, epoch: int, seed: int) -> Tensor:
+        """The order of the training examples in an epoch, shape (n_train,)."""
         if getattr(self, "_order_key", None) != (epoch, seed):
             device = self.splits["train"]["input"].device
             permutation = torch.randperm(self.n_train, generator=generator(seed, f"order/{epoch}"))

@@ -1,0 +1,99 @@
+"""The two things that a fused training does again and again, each for all runs at once: a step, and an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from expkit.data.base import Split
+from expkit.engines.fused.stack import Stack, Tensors
+from expkit.tasks.base import Task
+
+
+class Program:
+    """The objective of one task, and its gradient, over a stack of weights.
+
+    Args:
+        task: one of the runs' tasks; its own weights are not used.
+        stack: what the runs differ in.
+    """
+
+    def __init__(self, task: Task, stack: Stack) -> None:
+        self.task = task
+        self.objective = _Objective(task)
+        self.lifted = [(number.module, number.attribute) for number in stack.lifted]
+
+    def gradients(
+        self,
+        parameters: Tensors,
+        frozen: Tensors,
+        buffers: Tensors,
+        numbers: list[Tensor],
+        batch: Split,
+        shared: frozenset[str],
+    ) -> tuple[Tensors, Tensors]:
+        """Of the loss on a batch, and the buffers after it. Columns in `shared` have no leading axis."""
+        transformed = vmap(
+            grad(self._loss, has_aux=True), in_dims=(0, 0, 0, 0, _axes(batch, shared)), randomness="different"
+        )
+        return transformed(parameters, frozen, buffers, numbers, batch)
+
+    def evaluate(self, stack: Stack, split: Split, shared: frozenset[str], chunk: int = 4096) -> Tensors:
+        """The objective's metrics over a whole split, float64 of shape (R,) each; means over its examples."""
+        axis = {name: 0 if name in shared else 1 for name in split}
+        n = split["input"].shape[axis["input"]]
+        totals: Tensors = {}
+        for start in range(0, n, chunk):
+            size = min(chunk, n - start)
+            part = {name: values.narrow(axis[name], start, size) for name, values in split.items()}
+            values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="different")(
+                stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part
+            )
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + value.double() * (size / n)
+        return totals
+
+    def _values(
+        self, parameters: Tensors, frozen: Tensors, buffers: Tensors, numbers: list[Tensor], batch: Split
+    ) -> Tensors:
+        tensors = {f"task.{name}": value for name, value in (parameters | frozen | buffers).items()}
+        with self._with_numbers(numbers):
+            return functional_call(self.objective, tensors, (batch,))
+
+    def _loss(
+        self, parameters: Tensors, frozen: Tensors, buffers: Tensors, numbers: list[Tensor], batch: Split
+    ) -> tuple[Tensor, Tensors]:
+        # Modules change running statistics in place, which a transform allows only for tensors made inside it.
+        changed = {name: value.clone() for name, value in buffers.items()}
+        return self._values(parameters, frozen, changed, numbers, batch)["loss"], changed
+
+    @contextmanager
+    def _with_numbers(self, numbers: list[Tensor]) -> Iterator[None]:
+        """The plain numbers of the task's modules that runs differ in are a run's own inside."""
+        places = [(self.task.get_submodule(path), attribute) for path, attribute in self.lifted]
+        before = [getattr(module, attribute) for module, attribute in places]
+        for (module, attribute), number in zip(places, numbers, strict=True):
+            module.__dict__[attribute] = number
+        try:
+            yield
+        finally:
+            for (module, attribute), number in zip(places, before, strict=True):
+                module.__dict__[attribute] = number
+
+
+class _Objective(nn.Module):
+    """A task whose call is its objective, as `functional_call` wants it."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, batch: Split) -> Tensors:
+        return self.task.objective(batch)
+
+
+def _axes(batch: Split, shared: frozenset[str]) -> dict[str, int | None]:
+    return {name: None if name in shared else 0 for name in batch}

@@ -1,0 +1,1 @@
+"""expkit's launchers, where Hydra looks for plugins."""
