@@ -25,6 +25,7 @@ WRONG = {
     "wrong seed": (["seed=first"], ["seed", "whole number"]),
     "not a choice": (["+experiment=grokking_xor", "data.batch_size=half"], ["data.batch_size", "full"]),
     "name that leads out of the folder": (["name=.."], ["name"]),
+    "option that is no word": (["model=3"], ["name of a file"]),
     "missing value": (["data=mnist"], ["data.root", "data.root=..."]),
     "several values": (["seed=1,2"], ["seed=1,2", "-m"]),
     "not an override": (["grokking_xor"], ["grokking_xor", "key=value"]),

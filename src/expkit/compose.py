@@ -165,6 +165,10 @@ def explained(overrides: Sequence[str]) -> Iterator[None]:
         raise _unknown_option(error) from error
     except (ConfigCompositionException, OmegaConfBaseException) as error:
         raise _unknown_key(error, overrides) from error
+    except ValueError as error:  # Hydra's own: an option that is no word, such as model=3
+        raise ConfigError(
+            f"{str(error).strip().splitlines()[0]}.", "A group's option is the name of a file."
+        ) from error
 
 
 def _choice(overrides: Sequence[str], group: str) -> str | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Run, train, try_train
 
 from expkit.compose import options
 from expkit.records.record import Record
+from support import Run, train, try_train
 
 EXACT = 1e-10  # relative, in float64
 DOUBLE = ["trainer.precision=64-true", "logger=none"]
@@ -62,6 +62,10 @@ def test_every_optimizer(runs: Path, optimizer: str, capsys: pytest.CaptureFixtu
         pytest.param(["data=wine", "optimizer=adamw", "optimizer.weight_decay=0,0.1", "seed=3,4"], id="weight decay"),
         pytest.param(["data=wine", "optimizer=sgd", "optimizer.momentum=0,0.9"], id="with and without momentum"),
         pytest.param(["data=wine", "scheduler=warmup_cosine", "optimizer.lr=0.01,0.02"], id="schedule"),
+        pytest.param(
+            ["data=wine", "scheduler=reduce_on_plateau", "scheduler.patience=0,1", "scheduler.threshold=0.5"],
+            id="plateau schedule",
+        ),
         pytest.param(["data=wine", "trainer.gradient_clip_val=0.1,1", "optimizer=sgd"], id="clipping"),
         pytest.param(
             ["data=wine", "data.batch_size=10", "trainer.accumulate_grad_batches=3", "seed=0,1"], id="accumulation"
@@ -115,6 +119,28 @@ def test_what_cannot_be_fused_runs_alone_and_the_reason_is_said(runs: Path, caps
     assert [run["status"] for run in printed] == ["complete", "complete"]
     said = capsys.readouterr().err
     assert "2 runs were not fused: optimizer" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("model.dropout=0.1", "draws at random"),
+        ("callbacks=ema", "acts inside each step"),
+        ("trainer.precision=bf16-mixed", "trainer.precision"),
+    ],
+)
+def test_what_a_run_needs_the_lightning_engine_for(
+    runs: Path, override: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["-m", "data=wine", "seed=0,1", "trainer.max_steps=5", "logger=none", override]
+    fused = train(*sweep, "hydra/launcher=fused")
+    said = capsys.readouterr().err
+    assert "2 runs were not fused" in said
+    assert reason in said
+        "callbacks: WeightAveraging ", ""
+    )
+    alone = train(*sweep, "hydra/launcher=serial", f"paths.runs={runs / 'alone'}")
+    assert [run["summary"] for run in fused] == [run["summary"] for run in alone]
 
 
 def test_runs_of_different_structure_form_stacks_of_their_own(runs: Path) -> None:

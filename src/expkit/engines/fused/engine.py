@@ -15,11 +15,13 @@ from expkit.engines.fused.clipping import clip_by_norm
 from expkit.engines.fused.not_fusable import NotFusable
 from expkit.engines.fused.optimizers import BatchedOptimizer, batched_optimizer
 from expkit.engines.fused.pace import Pace
+from expkit.engines.fused.plateau import BatchedPlateau
 from expkit.engines.fused.program import Program
 from expkit.engines.fused.run_view import RunView, require_fusable
 from expkit.engines.fused.schedules import is_plateau, learning_rates
 from expkit.engines.fused.stack import Stack, Tensors, stack
 from expkit.engines.lightning import LightningEngine, State, Training, quiet_lightning
+from expkit.errors import UserError
 from expkit.records.files import replacing
 from expkit.seeding import derive, undisturbed
 
@@ -46,8 +48,6 @@ class FusedEngine:
         clip: Sequence[float | None],
     ) -> None:
         _require_plain(settings)
-        if any(node and is_plateau(node) for node in schedulers):
-            raise NotFusable("scheduler", "it follows a metric, which the fused engine does not do yet")
         self.settings = settings
         self.optimizer: BatchedOptimizer = batched_optimizer(optimizers)
         self.optimizer_nodes, self.scheduler_nodes = optimizers, schedulers
@@ -88,6 +88,8 @@ class Fit:
         self.hyper = dict(engine.optimizer.hyper)
         steps = [self.max_steps + 1] * len(trainings)  # after the last update there is a rate for the next one, too
         self.factors = learning_rates(engine.optimizer_nodes, engine.scheduler_nodes, steps)
+        followed = any(node and is_plateau(node) for node in engine.scheduler_nodes)
+        self.plateau = BatchedPlateau(engine.optimizer_nodes, engine.scheduler_nodes) if followed else None
         limits = [math.inf if limit is None else float(limit) for limit in engine.clip]
         self.limits = None if all(map(math.isinf, limits)) else torch.tensor(limits, dtype=dtype)
         self.rows = list(range(len(trainings)))  # which training each row of the stack is
@@ -96,6 +98,7 @@ class Fit:
         self.orders: tuple[int, Tensor] | None = None
         self.full_batch = trainings[0].data.batch_size == "full"
         self.pace = Pace(self._advance)
+        self._try_a_step()
 
     def run(self) -> list[State]:
         """Trains all to the end (or, when asked to stop, as far as they are); returns how each ended."""
@@ -119,9 +122,21 @@ class Fit:
             self._finish(self.rows.index(row), self.max_steps)
         return self.states
 
+    def _try_a_step(self) -> None:
+        """Whether torch can vectorize a step is seen by making one, whose result is thrown away."""
+        self.program.task.train()
+        stack, numbers = self.stack, [number.values for number in self.stack.lifted]
+        try:
+            self.program.gradients(stack.parameters, stack.frozen, stack.buffers, numbers, self._batch(0), self.shared)
+        except Exception as error:  # whatever it is, a run by itself shows whether it is the user's to mend
+            said = str(error).strip().split("\n")[0]
+            if "randomness" in said:
+                raise NotFusable("model", "it draws at random inside a step, as dropout does") from error
+            where = ", ".join(f"{number.module}.{number.attribute}" for number in stack.lifted)
+            raise NotFusable(where or "model", f"torch cannot vectorize it: {said}") from error
+
     def _step(self, step: int) -> None:
         self.program.task.train()
-        torch.manual_seed(derive(self.trainings[0].seed, f"fused step/{step}"))
         batches = [self._batch(step * self.accumulate + part) for part in range(self.accumulate)]
         stack = self.stack
         stack.parameters, stack.buffers, self.state = self.pace.advance(self.max_steps - step)(
@@ -131,7 +146,7 @@ class Fit:
             [number.values for number in stack.lifted],
             self.state,
             batches,
-            self.factors[min(step, len(self.factors) - 1)],
+            self._factor(step),
             self.hyper,
             self.limits,
         )
@@ -193,11 +208,11 @@ class Fit:
                 for split, columns in self.stack.splits.items()
                 for name, values in self.program.evaluate(self.stack, columns, self.stack.shared[split]).items()
             }
-        ended = []
-        for place, row in enumerate(self.rows):
-            metrics = {name: values[place] for name, values in columns.items()}
-            if self._evaluate_run(place, row, step, metrics):
-                ended.append(place)
+        if step in self.trainings[self.rows[0]].log:
+            return
+        metrics = [{name: values[place] for name, values in columns.items()} for place in range(len(self.rows))]
+        ended = [place for place, row in enumerate(self.rows) if self._evaluate_run(place, row, step, metrics[place])]
+        self._step_plateau(metrics)
         if ended:
             for place in ended:
                 self._finish(place, step)
@@ -206,11 +221,8 @@ class Fit:
     def _evaluate_run(self, place: int, row: int, step: int, metrics: dict[str, float]) -> bool:
         """Records one run's metrics; whether the run ends here."""
         training, view = self.trainings[row], self.views[row]
-        if step in training.log:
-            return False
         view.global_step = step
-        factor = self.factors[min(step, len(self.factors) - 1), place]
-        view.optimizers[0].param_groups[0]["lr"] = float(factor * self.hyper["lr"][place])
+        view.optimizers[0].param_groups[0]["lr"] = float(self._factor(step)[place] * self.hyper["lr"][place])
         view.fire("on_validation_start", "on_validation_epoch_start")
         metrics |= self._measure(place, training, step)
         view.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
@@ -222,6 +234,24 @@ class Fit:
         if not all(math.isfinite(value) for name, value in metrics.items() if name.endswith("/loss")):
             self.states[row] = "diverged"
         return view.should_stop or self.states[row] == "diverged"
+
+    def _factor(self, step: int) -> Tensor:
+        """(R,), the learning rate of update number `step` over the optimizer's own."""
+        factor = self.factors[min(step, len(self.factors) - 1)]
+        return factor if self.plateau is None else factor * self.plateau.factor
+
+    def _step_plateau(self, metrics: Sequence[Mapping[str, float]]) -> None:
+        """Hands each run's metric to its scheduler, where that follows one."""
+        if self.plateau is None:
+            return
+        values = []
+        for own, monitor in zip(metrics, self.plateau.monitors, strict=True):
+            if monitor is not None and monitor not in own:
+                raise UserError(
+                    f"scheduler.monitor={monitor}: there is no such metric.", f"There are: {', '.join(own)}."
+                )
+            values.append(0.0 if monitor is None else own[monitor])
+        self.plateau.step(torch.tensor(values, dtype=torch.float64))
 
     def _measure(self, place: int, training: Training, step: int) -> dict[str, float]:
         measuring = [callback for callback in training.callbacks if hasattr(callback, "measure")]
@@ -263,6 +293,8 @@ class Fit:
         self.state = _map(lambda values: values[chosen] if values.ndim else values, self.state)
         self.hyper = {name: values[chosen] for name, values in self.hyper.items()}
         self.factors = self.factors[:, chosen]
+        if self.plateau is not None:
+            self.plateau.keep(chosen)
         self.limits = None if self.limits is None else self.limits[chosen]
         self.orders = None
         self.pace = Pace(self._advance)

@@ -37,7 +37,10 @@ class Program:
     ) -> tuple[Tensors, Tensors]:
         """Of the loss on a batch, and the buffers after it. Columns in `shared` have no leading axis."""
         transformed = vmap(
-            grad(self._loss, has_aux=True), in_dims=(0, 0, 0, 0, _axes(batch, shared)), randomness="different"
+            # A draw inside a step would depend on which other runs are in the stack: refused, see `Fit._try_a_step`.
+            grad(self._loss, has_aux=True),
+            in_dims=(0, 0, 0, 0, _axes(batch, shared)),
+            randomness="error",
         )
         return transformed(parameters, frozen, buffers, numbers, batch)
 
@@ -49,7 +52,7 @@ class Program:
         for start in range(0, n, chunk):
             size = min(chunk, n - start)
             part = {name: values.narrow(axis[name], start, size) for name, values in split.items()}
-            values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="different")(
+            values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="error")(
                 stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part
             )
             for name, value in values.items():
