@@ -27,6 +27,9 @@ A run that is complete is not run again; an interrupted one goes on where it was
 """
 
 
+LOOKED_AT = 100  # jobs with an error that are composed by themselves, to tell where it is
+
+
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE")
@@ -105,6 +108,19 @@ class SweepJob:
         hydra = HydraConfig.get()
         own = self._own(hydra.overrides.task)
         return self._run(hydra.job.num, own, lambda: compose.resolve(config, hydra.runtime.choices, own))
+
+    def validate(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Refuses the sweep if Hydra cannot compose one of its jobs; a value that is wrong fails its own job only."""
+        from expkit.compose import load
+        from expkit.errors import ConfigError
+        from expkit.sweeps.jobs import compose_jobs
+
+        own = [self._own(overrides) for overrides in jobs]
+        wrong = [
+            overrides for overrides, one in zip(own, compose_jobs([], own), strict=True) if isinstance(one, ConfigError)
+        ]
+        for overrides in wrong[:LOOKED_AT]:
+            load(overrides)
 
     def many(self, jobs: list[list[str]], first: int) -> list[Outcome]:
         """All of them, fused where they can be; `first` is the number of the first."""

@@ -1,10 +1,10 @@
 """`hydra/launcher=fused`: runs that differ only in numbers train as one program, the rest one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 
 
@@ -20,3 +20,14 @@ class FusedLauncher(BasicLauncher):
             JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=outcome)
             for overrides, outcome in zip(job_overrides, outcomes, strict=True)
         ]
+
+
+@dataclass
+class FusedLauncherConf:
+    """No settings yet."""
+
+    _target_: str = "hydra_plugins.expkit_plugins.fused.FusedLauncher"
+
+
+# Other Hydra applications find the launcher here; expkit's own configs have it as a file.
+ConfigStore.instance().store(group="hydra/launcher", name="fused", node=FusedLauncherConf, provider="expkit")

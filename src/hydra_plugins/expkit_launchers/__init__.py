@@ -1,1 +1,0 @@
-"""expkit's launchers, where Hydra looks for plugins."""

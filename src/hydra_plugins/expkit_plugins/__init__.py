@@ -1,0 +1,1 @@
+"""expkit's launchers and sweepers, where Hydra looks for plugins."""
