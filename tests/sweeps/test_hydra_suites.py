@@ -8,8 +8,15 @@ import pytest
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
+from hydra.version import _UNSPECIFIED_, VersionBase
 
 from hydra_plugins.expkit_plugins.fused import FusedLauncher
+
+
+@pytest.fixture(autouse=True)
+def unspecified_version_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suites expect a process in which nobody has told Hydra which version to behave as."""
+    monkeypatch.setattr(VersionBase.instance(), "version_base", _UNSPECIFIED_)
 
 
 def test_hydra_finds_the_launcher() -> None:
