@@ -136,12 +136,17 @@ class LightningEngine:
             training.observer.started(training.log.last.get("step", 0), max_steps)
             keeper = next(callback for callback in trainer.callbacks if isinstance(callback, _Keeper))  # type: ignore[attr-defined]
             with undisturbed(), _restored_determinism():
-                trainer.fit(
-                    training.task,
-                    train_dataloaders=_Batches(training, trainer, self.overfit_batches, self.accumulate, max_steps),
-                    ckpt_path=training.resume,
-                    weights_only=True,
-                )
+                try:
+                    trainer.fit(
+                        training.task,
+                        train_dataloaders=_Batches(training, trainer, self.overfit_batches, self.accumulate, max_steps),
+                        ckpt_path=training.resume,
+                        weights_only=True,
+                    )
+                except (
+                    SystemExit
+                ) as error:  # Lightning's answer to a second Ctrl-C is to end the process, with status 1
+                    raise KeyboardInterrupt from error
         training.log.flush()
         if keeper.diverged:
             return "diverged"
