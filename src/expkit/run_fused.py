@@ -10,7 +10,7 @@ from expkit.build import build
 from expkit.compose import Composed
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
-from expkit.identity import run_id
+from expkit.identity import run_ids
 from expkit.records.environment import environment
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
@@ -35,8 +35,9 @@ def run_fused(composed: Sequence[Composed], observers: Sequence[Observer], force
     records: list[Record | None] = [None] * len(composed)
     with ExitStack() as claims:
         waiting: list[int] = []
-        for number, (one, observer) in enumerate(zip(composed, observers, strict=True)):
-            record = Store(one.config["paths"]["runs"]).record(one.name, run_id(one.config))
+        ids = run_ids([one.config for one in composed])
+        for number, (one, own_id, observer) in enumerate(zip(composed, ids, observers, strict=True)):
+            record = Store(one.config["paths"]["runs"]).record(one.name, own_id)
             if not _claimed(record, claims):
                 continue
             if force:

@@ -69,8 +69,8 @@ class Muon(torch.optim.Optimizer):
         adamw_weight_decay: float = 0.01,
     ) -> None:
         named = _named(params)
-        matrices = [pair for pair in named if _is_hidden_matrix(*pair, kernels=kernels, exclude=exclude)]
-        others = [pair for pair in named if not _is_hidden_matrix(*pair, kernels=kernels, exclude=exclude)]
+        matrices = [pair for pair in named if is_hidden_matrix(*pair, kernels=kernels, exclude=exclude)]
+        others = [pair for pair in named if not is_hidden_matrix(*pair, kernels=kernels, exclude=exclude)]
         if not matrices:
             raise ValueError(
                 "Muon needs a parameter with two or more dimensions that `exclude` does not name; there are only "
@@ -132,7 +132,8 @@ def _named(params: Iterable[tuple[str, nn.Parameter]]) -> list[tuple[str, nn.Par
     return pairs
 
 
-def _is_hidden_matrix(name: str, parameter: Tensor, *, kernels: bool, exclude: Sequence[str]) -> bool:
+def is_hidden_matrix(name: str, parameter: Tensor, *, kernels: bool, exclude: Sequence[str]) -> bool:
+    """Whether a parameter is one for Muon, by the rule of its docstring."""
     if parameter.ndim < 2 or (parameter.ndim > 2 and not kernels):
         return False
     return not any(fnmatchcase(part, pattern) for part in name.split(".") for pattern in exclude)

@@ -72,18 +72,13 @@ class Fit:
         self.points = evaluation_points(settings.eval_at, self.max_steps)
         self.accumulate = settings.accumulate
         double = settings.trainer_arguments["precision"] in ("64-true", 64)
-        for training in trainings:
-            if double:
-                training.task.double()
-                training.data.splits = {
-                    name: {k: v.double() if v.is_floating_point() else v for k, v in split.items()}
-                    for name, split in training.data.splits.items()
-                }
+        if double:
+            for training in trainings:
+                _to_double(training)
         self.stack: Stack = stack([t.task for t in trainings], [t.data for t in trainings])
         dtype = torch.float64 if double else torch.float32
         self.program = Program(trainings[0].task, self.stack)
-        names = {name.removeprefix("model."): name for name in self.stack.parameters}
-        self.names = names
+        self.names = {name.removeprefix("model."): name for name in self.stack.parameters}
         self.state = engine.optimizer.init(_by_model_name(self.stack.parameters))
         self.hyper = dict(engine.optimizer.hyper)
         steps = [self.max_steps + 1] * len(trainings)  # after the last update there is a rate for the next one, too
@@ -304,6 +299,14 @@ class Fit:
             self.states[row] = "interrupted"
             self.trainings[row].log.flush()
         return self.states
+
+
+def _to_double(training: Training) -> None:
+    training.task.double()
+    training.data.splits = {
+        name: {column: values.double() if values.is_floating_point() else values for column, values in split.items()}
+        for name, split in training.data.splits.items()
+    }
 
 
 def _by_model_name(tensors: Tensors) -> Tensors:

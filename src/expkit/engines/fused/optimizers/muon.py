@@ -12,7 +12,7 @@ from torch import Tensor
 from expkit.engines.fused.optimizers.adam import BatchedAdamW
 from expkit.engines.fused.optimizers.base import BatchedOptimizer, State
 from expkit.errors import ConfigError
-from expkit.optim.muon import _is_hidden_matrix
+from expkit.optim.muon import is_hidden_matrix
 
 
 class BatchedMuon(BatchedOptimizer):
@@ -40,7 +40,7 @@ class BatchedMuon(BatchedOptimizer):
 
     def init(self, params: Mapping[str, Tensor]) -> State:
         rule = {"kernels": self.structure["kernels"], "exclude": self.structure["exclude"]}
-        matrices = {name: param for name, param in params.items() if _is_hidden_matrix(name, param[0], **rule)}
+        matrices = {name: param for name, param in params.items() if is_hidden_matrix(name, param[0], **rule)}
         others = {name: param for name, param in params.items() if name not in matrices}
         if not matrices:
             raise ConfigError(
