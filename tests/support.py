@@ -36,4 +36,7 @@ def try_train(*arguments: str) -> tuple[Any, int]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         status = main(["train", "--json", *arguments])
-    return (json.loads(out.getvalue()) if out.getvalue() else None), status
+    try:
+        return (json.loads(out.getvalue()) if out.getvalue() else None), status
+    except ValueError:
+        raise AssertionError(f"not JSON: {out.getvalue()}") from None

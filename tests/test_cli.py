@@ -183,26 +183,34 @@ def test_a_multirun_reports_each_run_and_those_that_failed(expkit: Run) -> None:
     assert done.returncode == 1
     assert "4 runs: 2 complete, 2 failed" in done.stdout
     assert "model.width: has to be a whole number, but is 'wide'" in done.stderr
-    assert "#3  model.width=wide  seed=1  failed" in done.stdout
+    assert "#3  model.width=wide  seed=1  failed" in done.stderr
     again = expkit("train", "-m", *TINY, "model.width=10", "seed=range(0,2)", "--json")
     assert again.returncode == 0
     assert len(json.loads(again.stdout)) == 2
 
 
-def test_stopping_a_run_of_a_multirun_stops_them_all_and_the_same_command_goes_on(runs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("launcher", "saved", "begun"),
+    [("serial", "*/*/checkpoints/last.ckpt", 1), ("fused", ".sweeps/*/stacks/*.ckpt", 2)],
+)
+def test_stopping_a_multirun_saves_it_and_the_same_command_goes_on(
+    runs: Path, tmp_path: Path, launcher: str, saved: str, begun: int
+) -> None:
     overrides = ["-m", "data=digits", "trainer.max_steps=300", "trainer.checkpoint_steps=10", "seed=0,1", "logger=none"]
-    command = [sys.executable, "-m", "expkit", "train", *overrides, "--json"]
+    command = [sys.executable, "-m", "expkit", "train", *overrides, f"hydra/launcher={launcher}", "--json"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(runs.glob("*/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+    while not list(runs.glob(saved)) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
+    assert "expkit resume digits-mlp" in error
     assert "Traceback" not in error
-    assert len(list(runs.glob("*/*/status.json"))) == 1
+    assert len(list(runs.glob("*/*/status.json"))) == begun
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert [run["status"] for run in json.loads(again.stdout)] == ["complete", "complete"]
+    assert not list(runs.glob(saved)) or launcher == "serial"
 
 
 def test_the_serial_launcher_is_what_it_says(expkit: Run) -> None:

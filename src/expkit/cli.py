@@ -35,6 +35,8 @@ COMMANDS = {
     "list": ("expkit.commands.library", "the experiments there are"),
     "show": ("expkit.commands.library", "one experiment: paper, finding, configuration, runs"),
     "runs": ("expkit.commands.runs", "the recorded runs"),
+    "sweeps": ("expkit.commands.sweeps", "the sweeps, or the runs of one"),
+    "resume": ("expkit.commands.sweeps", "go on with a sweep: what is missing, failed or was interrupted"),
     "sync": ("expkit.commands.sync", "upload runs that W&B kept offline"),
     "doctor": ("expkit.commands.doctor", "what works on this machine, and how to get the rest"),
     "completion": ("expkit.commands.completion", 'shell completion: eval "$(expkit completion bash)"'),

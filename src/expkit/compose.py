@@ -6,6 +6,7 @@ Imports nothing heavy: a mistake on the command line is reported before torch is
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -145,6 +146,8 @@ def loader() -> ConfigLoaderImpl:
     from hydra.core.plugins import Plugins
     from hydra.core.utils import setup_globals
 
+    # A launcher's YAML is checked against its dataclass, which is found by its name: meant here, deprecated in Hydra.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/\w+/\w+' is validated against ConfigStore schema")
     setup_globals()
     Plugins.instance()  # finds the kinds of config sources, among others
     OmegaConf.register_new_resolver("product", lambda numbers: prod(numbers), replace=True)
@@ -184,7 +187,9 @@ def _hydra_value(value: Any) -> str:
         return "[" + ",".join(map(_hydra_value, value)) + "]"
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_hydra_value(item)}" for key, item in value.items()) + "}"
-    return {None: "null", True: "true", False: "false"}.get(value) or repr(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
 
 
 def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:
@@ -318,3 +323,25 @@ def check_top_level_values(config: Mapping[str, Any]) -> None:
     for key, (fits, meaning) in wanted.items():
         if not fits(config[key]):
             raise ConfigError(f"{key}={config[key]!r}: it has to be {meaning}.")
+
+
+def check_sweep(sweep: Mapping[str, Any]) -> None:
+    """Refuses values of the keys below `sweep` that cannot be."""
+
+    def is_count(value: Any) -> bool:
+        return type(value) is int and value >= 0
+
+    wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "name": (
+            lambda v: v is None or (isinstance(v, str) and re.fullmatch(r"\w[\w.-]*", v) is not None),
+            "a word of letters, digits, and . _ - after the first",
+        ),
+        "max_failures": (lambda v: v is None or (is_count(v) and v > 0), "a whole number above zero, or null"),
+        "retries": (is_count, "a whole number"),
+        "wandb_runs": (is_count, "a whole number"),
+        "dense": (lambda v: v is None or isinstance(v, bool), "true, false or null"),
+        "figure": (lambda v: v is None or (isinstance(v, dict) and "_target_" in v), "a `_target_` with arguments"),
+    }
+    for key, (fits, meaning) in wanted.items():
+        if not fits(sweep[key]):
+            raise ConfigError(f"sweep.{key}={sweep[key]!r}: it has to be {meaning}.")

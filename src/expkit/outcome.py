@@ -1,4 +1,4 @@
-"""How one run ended, for whoever asked for it."""
+"""How one run ended, for whoever asked for it. Plain data: it comes back from other processes."""
 
 from __future__ import annotations
 
@@ -11,39 +11,52 @@ from expkit.records.record import Record
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What went wrong.
+
+    Args:
+        message: in a line or two.
+        exit_status: that a command ends with because of it.
+        traced: whether the record has a traceback that says more.
+    """
+
+    message: str
+    exit_status: int = 1
+    traced: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        if isinstance(error, UserError):
+            return cls(str(error).replace("\n", "\n  "), error.exit_code)
+        return cls(f"{type(error).__name__}: {error}\n  at {_where(error)}", traced=True)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """A run's record, where it came that far, and its error, where there was one."""
+    """A run's record, where it came that far, and its failure, where there was one; neither if it was not begun."""
 
     record: Record | None
-    error: Exception | None = None
+    failure: Failure | None = None
     overrides: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
-        return "failed" if self.error is not None or self.record is None else self.record.state
+        if self.failure is not None:
+            return "failed"
+        return "not run" if self.record is None else self.record.state
 
     @property
     def exit_status(self) -> int:
-        if isinstance(self.error, UserError):
-            return self.error.exit_code
-        return {"complete": 0, "interrupted": 130}.get(self.state, 1)
+        if self.failure is not None:
+            return self.failure.exit_status
+        return {"complete": 0, "pruned": 0, "interrupted": 130}.get(self.state, 1)
 
     @property
     def message(self) -> str:
         """What went wrong, in a line or two."""
-        if isinstance(self.error, UserError):
-            return str(self.error).replace("\n", "\n  ")
-        if self.error is not None:
-            return f"{type(self.error).__name__}: {self.error}\n  at {self._where}"
+        if self.failure is not None:
+            return self.failure.message
         return {"diverged": "the loss is not finite any more"}.get(self.state, "")
-
-    @property
-    def _where(self) -> str:
-        """The innermost line that is not an installed library's."""
-        assert self.error is not None
-        frames = traceback.extract_tb(self.error.__traceback__)
-        own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-        return f"{own[-1].filename}:{own[-1].lineno}" if own else "?"
 
     def as_json(self) -> dict[str, Any]:
         """The stable fields of `--json`."""
@@ -52,9 +65,16 @@ class Outcome:
         return {
             "run_id": None,
             "experiment": None,
-            "status": "failed",
+            "status": self.state,
             "path": None,
             "summary": {},
             "error": self.message,
             "overrides": self.overrides,
         }
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line that is not an installed library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else "?"

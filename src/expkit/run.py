@@ -16,14 +16,18 @@ from expkit.build import build, factory
 from expkit.compose import Composed
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
+from expkit.errors import UserError
 from expkit.identity import run_id
 from expkit.records.environment import environment
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
 from expkit.run_loggers import RunLoggers
+from expkit.sweeps.pruning import reporter
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
     from expkit.data.base import TensorData
     from expkit.engines.lightning import Training
     from expkit.tasks.base import Task
@@ -33,13 +37,18 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
     """Runs what was composed, unless that is done already; takes up an interrupted run where it was saved.
 
     Returns:
-        The record, whose state is 'complete', 'interrupted' or 'diverged'.
+        The record, whose state is 'complete', 'interrupted', 'diverged' or 'pruned'.
 
     Raises:
         UserError, or whatever the pieces raise; the record then says 'failed' and has the traceback.
     """
     observer = observer or Observer()
     config = composed.config
+    if config.get("population"):
+        raise UserError(
+            "This run is a member of a population: its members train together, as one program.",
+            "Start them by hydra/sweeper=pbt, with hydra/launcher=fused (or auto).",
+        )
     record = Store(config["paths"]["runs"]).record(composed.name, run_id(config))
     with record.claim(waiting=observer.waiting):
         if force:
@@ -59,6 +68,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
                 training = prepare(config, record, log)
                 training.observer, training.stop = observer, stop
                 training.loggers = loggers.for_lightning()
+                training.prune = reporter(config)
                 record.write_environment({**facts.result(), "torch": torch_facts()})
                 engine = build(config["trainer"], "trainer")
                 state = engine.fit(training)
@@ -102,14 +112,19 @@ def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Traini
         seed=config["seed"],
         log=log,
         folder=record.folder,
-        callbacks=[
-            build(node, f"{group}.{name}")
-            for group in ("callbacks", "probes")
-            for name, node in (config[group] or {}).items()
-        ],
+        callbacks=build_callbacks(config),
         resume=_resume(record, log),
         rank_command=(sys.executable, "-m", "expkit.rank", str(record.folder)),
     )
+
+
+def build_callbacks(config: Mapping[str, Any]) -> list[Callback]:
+    """The callbacks and probes of one run, which keep what they have seen of it."""
+    return [
+        build(node, f"{group}.{name}")
+        for group in ("callbacks", "probes")
+        for name, node in (config[group] or {}).items()
+    ]
 
 
 def prepare_task(config: Mapping[str, Any]) -> Task:
@@ -131,9 +146,10 @@ def _resume(record: Record, log: MetricLog) -> Path | None:
 
     if not record.checkpoint.exists():
         return None
-    step = torch.load(record.checkpoint, weights_only=True, map_location="cpu", mmap=True)["global_step"]
-    log.resume(step)
-    return record.checkpoint
+    saved = torch.load(record.checkpoint, weights_only=True, map_location="cpu", mmap=True)
+    if "optimizer_states" not in saved:  # the weights at the end of a fused run, whose record was damaged since
+        return None
+    return record.checkpoint if log.resume(saved["global_step"]) else None
 
 
 def _in_background(function: Any) -> Future[Any]:

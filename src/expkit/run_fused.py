@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expkit.build import build
 from expkit.compose import Composed
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
+from expkit.errors import UserError
 from expkit.identity import run_ids
 from expkit.records.environment import environment
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
-from expkit.run import load_torch, prepare, torch_facts
+from expkit.run import build_callbacks, load_torch, torch_facts
 from expkit.run_loggers import RunLoggers
+from expkit.sweeps.pruning import reporter
 
 if TYPE_CHECKING:
+    from expkit.engines.fused.engine import Fit
+    from expkit.engines.fused.population import Population
     from expkit.engines.lightning import Training
 
 
-def run_fused(composed: Sequence[Composed], observers: Sequence[Observer], force: bool) -> list[Record | None]:
+def run_fused(
+    composed: Sequence[Composed], observers: Sequence[Observer], force: bool, checkpoint: Path | None = None
+) -> list[Record | None]:
     """Runs all of them that are not done and not in another process's hands.
+
+    Args:
+        composed: the runs, of one structure.
+        observers: of each.
+        force: run again what is done.
+        checkpoint: the file that they are saved to together, as often as the trainer's settings say, and taken up from.
 
     Returns:
         The record of each that is done now; None for one that has to be run by itself: another process has it, or it
@@ -42,62 +56,125 @@ def run_fused(composed: Sequence[Composed], observers: Sequence[Observer], force
                 continue
             if force:
                 record.clear()
-            if record.state in FINISHED:
+            if record.state in FINISHED and not one.config.get("population"):
                 observer.cached(record)
                 records[number] = record
-            elif not record.checkpoint.exists():
+            elif one.config.get("population") or not record.checkpoint.exists():
                 records[number] = record
                 waiting.append(number)
         if waiting:
-            _train([composed[n] for n in waiting], [records[n] for n in waiting], [observers[n] for n in waiting])  # type: ignore[misc]
+            with StopRequest() as stop:
+                load_torch()
+                members = [_Member(composed[n], own, observers[n]) for n in waiting if (own := records[n])]
+                _train(members, stop, checkpoint)
     return records
 
 
-def _train(composed: Sequence[Composed], records: Sequence[Record], observers: Sequence[Observer]) -> None:
-    with StopRequest() as stop:
-        load_torch()
-        from expkit.engines.fused.engine import FusedEngine
+@dataclass(frozen=True)
+class _Member:
+    """One run of a stack."""
 
-        configs = [one.config for one in composed]
-        trainings = [
-            prepare(config, record, MetricLog(record.metrics_file))
-            for config, record in zip(configs, records, strict=True)
-        ]
-        engine = FusedEngine(
-            build(configs[0]["trainer"], "trainer"),
-            optimizers=[config["optimizer"] for config in configs],
-            schedulers=[config["scheduler"] for config in configs],
-            clip=[config["trainer"]["gradient_clip_val"] for config in configs],
-        )
-        fit = engine.prepare(trainings)  # what cannot be fused says so here, before anything is recorded
-        facts = {**environment(), "torch": torch_facts()}
-        loggers = []
-        for one, record, training, observer in zip(composed, records, trainings, observers, strict=True):
-            record.begin(one.config, one.overrides)
-            record.write_environment(facts)
-            observer.begun(record, one)
-            loggers.append(RunLoggers(one.config, record, observer.warn))
-            training.observer, training.stop, training.loggers = observer, stop, loggers[-1].for_lightning()
-        _record(trainings, records, loggers, fit)
-        for record, observer in zip(records, observers, strict=True):
-            observer.finished(record)
+    composed: Composed
+    record: Record
+    observer: Observer
 
 
-def _record(trainings: Sequence[Training], records: Sequence[Record], loggers: Sequence[RunLoggers], fit: Any) -> None:
-    """Trains, and writes down how each run ended, whatever happens."""
-    states: Sequence[str] = ["failed"] * len(trainings)
-    problem: BaseException | None = None
+def _train(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+    """Trains all as one, or by halves where that takes more memory than there is."""
+    from expkit.engines.fused.memory import OutOfMemory
+
     try:
-        states = fit.run()
+        _train_at_once(members, stop, checkpoint)
+        return
+    except OutOfMemory as error:
+        left = [member for member in members if member.record.state not in (*FINISHED, "pruned")]
+        if len(left) == 1 or members[0].composed.config.get("population"):
+            raise error.__cause__ or error from None
+    # Here, where the error and with it what the stack held is gone.
+    for name, half in (("a", left[: len(left) // 2]), ("b", left[len(left) // 2 :])):
+        if stop.signal is None:
+            _train(half, stop, checkpoint and checkpoint.with_stem(f"{checkpoint.stem}{name}"))
+
+
+def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+    from expkit.engines.fused.engine import FusedEngine
+
+    configs = [member.composed.config for member in members]
+    trainings = _trainings(members)
+    engine = FusedEngine(
+        build(configs[0]["trainer"], "trainer"),
+        optimizers=[config["optimizer"] for config in configs],
+        schedulers=[config["scheduler"] for config in configs],
+        clip=[config["trainer"]["gradient_clip_val"] for config in configs],
+    )
+    # What cannot be fused says so here, before anything is recorded.
+    fit = engine.prepare(trainings, checkpoint, _population(configs))
+    facts = {**environment(), "torch": torch_facts()}
+    loggers = []
+    for member, training in zip(members, trainings, strict=True):
+        member.record.begin(member.composed.config, member.composed.overrides)
+        member.record.write_environment(facts)
+        member.observer.begun(member.record, member.composed)
+        loggers.append(RunLoggers(member.composed.config, member.record, member.observer.warn))
+        training.observer, training.stop, training.loggers = member.observer, stop, loggers[-1].for_lightning()
+        training.prune = reporter(member.composed.config)
+    _record(members, trainings, loggers, fit)
+
+
+def _population(configs: Sequence[Mapping[str, Any]]) -> Population | None:
+    """What the runs learn from each other by, if they do."""
+    node = configs[0].get("population")
+    if not node:
+        return None
+    if len(configs) != node["members"]:
+        raise UserError(
+            f"{len(configs)} of the {node['members']} members of a population are here; they train together.",
+            "Another process may have the others: see `expkit sweeps`.",
+        )
+    population: Population = build(node, "population")
+    return population
+
+
+def _trainings(members: Sequence[_Member]) -> list[Training]:
+    """What `expkit.run.prepare` makes of each, with what several runs share made once."""
+    from expkit.engines.fused.builds import build_all
+    from expkit.engines.lightning import Training
+
+    configs = [member.composed.config for member in members]
+    builds = build_all(configs)
+    return [
+        Training(
+            task=task,
+            data=data,
+            seed=config["seed"],
+            log=MetricLog(member.record.metrics_file),
+            folder=member.record.folder,
+            callbacks=build_callbacks(config),
+        )
+        for config, member, task, data in zip(configs, members, builds.tasks, builds.data, strict=True)
+    ]
+
+
+def _record(members: Sequence[_Member], trainings: Sequence[Training], loggers: Sequence[RunLoggers], fit: Fit) -> None:
+    """Trains, and writes down how each run ended, as soon as it has and whatever happens."""
+    going = set(range(len(members)))
+
+    def ended(number: int, state: str, problem: BaseException | None = None) -> None:
+        going.discard(number)
+        last = trainings[number].log.last
+        members[number].record.finish(state, last, problem)
+        loggers[number].finish(state, last)
+
+    try:
+        states = fit.run(ended)
     except BaseException as error:
-        problem = error
-        if isinstance(error, KeyboardInterrupt):
-            states = ["interrupted"] * len(trainings)
+        for number in sorted(going):
+            ended(number, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", error)
         raise
-    finally:
-        for training, record, own, state in zip(trainings, records, loggers, states, strict=True):
-            record.finish(state, training.log.last, problem)
-            own.finish(state, training.log.last)
+    for number in sorted(going):
+        ended(number, states[number])
+    for member in members:
+        member.observer.finished(member.record)
 
 
 def _claimed(record: Record, claims: ExitStack) -> bool:

@@ -71,6 +71,9 @@ def test_every_optimizer(runs: Path, optimizer: str, capsys: pytest.CaptureFixtu
             ["data=wine", "data.batch_size=10", "trainer.accumulate_grad_batches=3", "seed=0,1"], id="accumulation"
         ),
         pytest.param(["data=wine", "model.norm=batchnorm", "data.batch_size=20", "seed=0,1"], id="batch norm"),
+        pytest.param(
+            ["data=mnist1d", "data.n_train=30", "data.batch_size=10", "model=gru", "seed=0,1"], id="recurrent"
+        ),
         pytest.param(["data=wine", "model.init_scale=0.5,1,2"], id="initialization scale"),
         pytest.param(["data=two_moons", "data.noise=0.1,0.3"], id="noise of the data"),
         pytest.param(["data=wine", "task.label_smoothing=0.0,0.0"], id="equal runs"),
@@ -124,7 +127,6 @@ def test_what_cannot_be_fused_runs_alone_and_the_reason_is_said(runs: Path, caps
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("model.dropout=0.1", "draws at random"),
         ("callbacks=ema", "acts inside each step"),
         ("trainer.precision=bf16-mixed", "trainer.precision"),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expkit.records.record import Record
+    from expkit.records.store import Store
 
 
 def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only runs of these")
     parser.add_argument("--status", choices=STATES, help="only runs in this state")
+    parser.add_argument("--sweep", metavar="SWEEP", help="only runs of this sweep; a part of its name will do")
     parser.add_argument("--limit", type=int, default=30, help="at most so many, newest first; 0 for all (default: 30)")
     parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
 
@@ -23,9 +25,10 @@ def runs(options: argparse.Namespace) -> None:
     from expkit.records.store import Store
 
     store = Store(options.runs)
+    of_sweep = _runs_of(store, options.sweep) if options.sweep else None
     found = [
         (record, status)
-        for record in store
+        for record in (store if of_sweep is None else of_sweep)
         if not options.experiments or record.experiment in options.experiments
         if (status := record.status) and options.status in (None, status["status"])
     ]
@@ -34,6 +37,17 @@ def runs(options: argparse.Namespace) -> None:
         print(json.dumps([record.as_json() for record, _ in shown], indent=2))
     else:
         _print(shown, len(found), str(store.root))
+
+
+def _runs_of(store: Store, name: str) -> list[Record]:
+    from expkit.sweeps.dense import row_records
+    from expkit.sweeps.sweep import find
+
+    sweep = find(store, name)
+    if rows := row_records(sweep):
+        return list(rows.values())
+    records = [sweep.record(sweep.entries[number]) for number in sorted(sweep.entries)]
+    return [record for record in records if record is not None and (record.folder / "status.json").exists()]
 
 
 def _print(shown: list[tuple[Record, dict[str, Any]]], total: int, root: str) -> None:

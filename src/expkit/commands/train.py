@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
-from expkit.errors import UserError
-from expkit.outcome import Outcome
+from expkit.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from expkit.compose import Composed
     from expkit.views.view import View
 
@@ -23,11 +21,9 @@ Overrides are Hydra's: group=option chooses a file of conf/<group>/, key.subkey=
   expkit train +experiment=grokking_xor scale=smoke
   expkit train model=cnn data=mnist1d optimizer=adamw trainer.max_steps=200
   expkit train -m +experiment=grokking_xor 'seed=range(0,5)' optimizer.lr=0.05,0.1
+  expkit train -m data=wine 'optimizer.lr=logspace(-4,0,9)' hydra/launcher=processes
 A run that is complete is not run again; an interrupted one goes on where it was saved.
 """
-
-
-LOOKED_AT = 100  # jobs with an error that are composed by themselves, to tell where it is
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,11 +40,12 @@ def train(options: argparse.Namespace) -> int:
 
     overrides = [*options.overrides, *([f"paths.runs={options.runs}"] if options.runs else [])]
     if options.multirun:
-        return _train_many(overrides, options)
+        return train_many(overrides, options)
     composed = compose.compose(overrides)
     if options.cfg:
         return _print_config(composed, options.json)
-    outcome = train_one(composed, views.one_run(options.json), options.force, options.debug)
+    with _only_json(options.json):
+        outcome = train_one(composed, views.one_run(options.json), options.force, options.debug)
     if rank.number():  # the first process says how it went
         return 0
     if options.json:
@@ -68,107 +65,41 @@ def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outco
     except Exception as error:
         if debug:
             raise
-        outcome = Outcome(view.record, error, composed.overrides)
+        outcome = Outcome(view.record, Failure.of(error), composed.overrides)
         view.failed(outcome)
         return outcome
     finally:
         view.close()
 
 
-def _train_many(overrides: list[str], options: argparse.Namespace) -> int:
+def train_many(overrides: Sequence[str], options: argparse.Namespace) -> int:
+    """Runs a sweep, or what is left of it."""
     from expkit import views
     from expkit.sweeps.multirun import multirun
+    from expkit.sweeps.sweep_job import Flags, SweepJob
 
-    outcomes = multirun(overrides, SweepJob(overrides, options))
+    job = SweepJob(overrides, Flags(options.force, options.debug, quiet=options.json))
+    try:
+        with _only_json(options.json):
+            outcomes = multirun(overrides, job)
+    except KeyboardInterrupt:
+        if job.sweep is not None:
+            done = sum(outcome.state == "complete" for outcome in job.outcomes.values())
+            print(f"\nStopped with {done} runs complete. It goes on with the same command, or with:", file=sys.stderr)
+            print(f"  expkit resume {job.sweep.id}", file=sys.stderr)
+        raise
     if options.json:
         print(json.dumps([outcome.as_json() for outcome in outcomes], indent=2))
     else:
-        views.sweep_result(outcomes)
-    return max((outcome.exit_status for outcome in outcomes if outcome.exit_status == 130), default=0) or int(
-        any(outcome.exit_status for outcome in outcomes)
-    )
+        views.sweep_result(outcomes, job.sweep.id if job.sweep else None)
+    return int(any(outcome.exit_status for outcome in outcomes))
 
 
-class SweepJob:
-    """What a launcher calls for each run of a sweep, or at once for many; can be sent to another process."""
-
-    def __init__(self, given: list[str], options: argparse.Namespace) -> None:
-        from expkit.compose import expand
-
-        self.options = options
-        self._given = {override.lstrip("+~").partition("=")[0] for override in given}
-        self._shared = set(expand(given))  # what the whole sweep has in common, with what a scale stands for
-
-    def __call__(self, config: DictConfig) -> Outcome:
-        """One run, from what Hydra composed for it."""
-        from hydra.core.hydra_config import HydraConfig
-
-        from expkit import compose
-
-        hydra = HydraConfig.get()
-        own = self._own(hydra.overrides.task)
-        return self._run(hydra.job.num, own, lambda: compose.resolve(config, hydra.runtime.choices, own))
-
-    def validate(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Refuses the sweep if Hydra cannot compose one of its jobs; a value that is wrong fails its own job only."""
-        from expkit.compose import load
-        from expkit.errors import ConfigError
-        from expkit.sweeps.jobs import compose_jobs
-
-        own = [self._own(overrides) for overrides in jobs]
-        wrong = [
-            overrides for overrides, one in zip(own, compose_jobs([], own), strict=True) if isinstance(one, ConfigError)
-        ]
-        for overrides in wrong[:LOOKED_AT]:
-            load(overrides)
-
-    def many(self, jobs: list[list[str]], first: int) -> list[Outcome]:
-        """All of them, fused where they can be; `first` is the number of the first."""
-        from expkit.sweeps.fused import run_jobs
-        from expkit.sweeps.jobs import compose_jobs
-
-        own = [self._own(overrides) for overrides in jobs]
-        composed = compose_jobs([], own)
-        outcomes: dict[int, Outcome] = {}
-        good: list[tuple[int, Composed]] = []
-        for number, one in enumerate(composed):
-            if isinstance(one, UserError):
-                outcomes[number] = Outcome(None, one, own[number])
-                self._view(first + number, own[number]).failed(outcomes[number])
-            else:
-                good.append((number, one))
-        ran = run_jobs(
-            [one for _, one in good],
-            [self._view(first + number, own[number]) for number, _ in good],
-            self.options.force,
-            alone=lambda place: self._run(first + good[place][0], own[good[place][0]], lambda: good[place][1]),
-            note=lambda text: print(text, file=sys.stderr),
-        )
-        outcomes |= {number: outcome for (number, _), outcome in zip(good, ran, strict=True)}
-        return [outcomes[number] for number in range(len(jobs))]
-
-    def _run(self, number: int, own: list[str], compose: Callable[[], Composed]) -> Outcome:
-        view = self._view(number, own)
-        try:
-            composed = compose()
-        except UserError as error:
-            outcome = Outcome(None, error, own)
-            view.failed(outcome)
-            return outcome
-        outcome = train_one(composed, view, self.options.force, self.options.debug)
-        if outcome.state == "interrupted":  # whoever stops a run of a sweep wants the sweep to stop
-            raise KeyboardInterrupt
-        return outcome
-
-    def _own(self, overrides: Sequence[str]) -> list[str]:
-        """A job's overrides without those that a scale stands for, unless they were given as well."""
-        return [o for o in overrides if o.partition("=")[0] in self._given or o not in self._shared]
-
-    def _view(self, number: int, own: list[str]) -> View:
-        from expkit import views
-
-        varied = [override for override in own if override not in self._shared]
-        return views.run_of_sweep(number, varied or own, self.options.json)
+@contextmanager
+def _only_json(as_json: bool) -> Iterator[None]:
+    """With --json, whatever a model or a library prints meanwhile goes to standard error."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
 
 
 def _print_config(composed: Composed, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from lightning.pytorch import profilers
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
-from torch import nn
+from torch import Tensor, nn
 
 from expkit.data.base import Split, TensorData
 from expkit.engines.evaluation_points import evaluation_points
@@ -31,12 +31,13 @@ from expkit.engines.ranks import local_ranks
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.optim.plateau import ReduceLROnPlateau
+from expkit.probes.base import StepStatistic
 from expkit.records.files import replacing
 from expkit.records.metrics import MetricLog
 from expkit.seeding import derive, undisturbed
 from expkit.tasks.base import Task
 
-State = Literal["complete", "interrupted", "diverged"]
+State = Literal["complete", "interrupted", "diverged", "pruned"]
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Training:
     observer: Observer = field(default_factory=Observer)
     stop: StopRequest = field(default_factory=StopRequest)
     resume: Path | None = None  # a checkpoint to go on from
+    prune: Callable[[int, Mapping[str, float]], bool] | None = None  # given step and metrics, whether the run ends here
     rank_command: Sequence[str] = ()  # starts another process of this training
 
     @property
@@ -73,6 +75,7 @@ class LightningEngine:
         checkpoint_minutes: time between two checkpoints; the last state is always saved.
         checkpoint_steps: optimizer steps between two checkpoints, in addition.
         overfit_batches: trains on the first n batches only, again and again; 0 trains on all.
+        allow_divergence: whether a run whose loss is not finite goes on to its end, and is complete.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class LightningEngine:
         overfit_batches: int = 0,
         profiler: Literal["simple", "advanced", "pytorch"] | None = None,
         detect_anomaly: bool = False,
+        allow_divergence: bool = False,
     ) -> None:
         if (max_steps is None) == (max_epochs is None):
             raise ValueError("give one of max_steps and max_epochs (and set the other to null)")
@@ -106,6 +110,7 @@ class LightningEngine:
         self.overfit_batches = overfit_batches
         self.accumulate = accumulate_grad_batches
         self.profiler = profiler
+        self.allow_divergence = allow_divergence
         self.trainer_arguments: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
@@ -133,6 +138,8 @@ class LightningEngine:
             trainer = self._trainer(training, max_steps)
             training.data.to(trainer.strategy.root_device)
             training.data.splits = trainer.precision_plugin.convert_input(training.data.splits)
+            # Lightning does so as well, but only after it has read a checkpoint's weights, which would be rounded.
+            trainer.precision_plugin.convert_module(training.task)
             training.observer.started(training.log.last.get("step", 0), max_steps)
             keeper = next(callback for callback in trainer.callbacks if isinstance(callback, _Keeper))  # type: ignore[attr-defined]
             with undisturbed(), _restored_determinism():
@@ -150,6 +157,8 @@ class LightningEngine:
         training.log.flush()
         if keeper.diverged:
             return "diverged"
+        if keeper.pruned:
+            return "pruned"
         return "interrupted" if keeper.interrupted else "complete"
 
     def _trainer(self, training: Training, max_steps: int) -> lightning.Trainer:
@@ -163,8 +172,9 @@ class LightningEngine:
                 callbacks=[
                     _StepRandomness(training.seed),
                     *training.callbacks,
+                    *_step_statistics(training.callbacks),
                     # Last: evaluates and saves what the other callbacks have made of the step.
-                    _Keeper(training, points, self.checkpoint_seconds, self.checkpoint_steps),
+                    _Keeper(training, points, self.checkpoint_seconds, self.checkpoint_steps, self.allow_divergence),
                 ],
                 logger=list(training.loggers) or False,
                 profiler=self._profiler(training.folder),
@@ -201,6 +211,11 @@ class LightningEngine:
         return (
             local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
         )
+
+
+def is_finite(metrics: Mapping[str, float]) -> bool:
+    """Whether every loss among the metrics is a finite number; where one is not, a run counts as diverged."""
+    return all(math.isfinite(value) for name, value in metrics.items() if name.endswith("/loss"))
 
 
 @contextmanager
@@ -271,18 +286,70 @@ class _StepRandomness(lightning.Callback):
             torch.cuda.manual_seed(seed)
 
 
+class _Statistics(lightning.Callback):
+    """Keeps the states of step statistics, and shows them every step's loss as one over all batches and processes."""
+
+    def __init__(self, statistics: Sequence[StepStatistic]) -> None:
+        self.statistics = statistics
+        self.states: list[dict[str, Tensor]] | None = None
+        self._loss: Tensor | None = None
+        self._step = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._step = trainer.global_step
+        if self.states is not None:  # from a checkpoint, which is read to the CPU
+            self.states = [{key: value.to(pl_module.device) for key, value in state.items()} for state in self.states]
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Lightning has divided the loss by the number of batches per step, and `Task` has weighed it by their sizes.
+        loss = outputs["loss"] if self._loss is None else self._loss + outputs["loss"]
+        if trainer.global_step == self._step:  # gradients are still being accumulated
+            self._loss = loss
+            return
+        self._step, self._loss = trainer.global_step, None
+        loss = trainer.strategy.reduce(loss, reduce_op="mean") if trainer.world_size > 1 else loss
+        if self.states is None:
+            self.states = [statistic.begin(loss) for statistic in self.statistics]
+        else:
+            self.states = [one.step(state, loss) for one, state in zip(self.statistics, self.states, strict=True)]
+
+    def measure(self, task: Task, data: TensorData) -> dict[str, float]:
+        measured = [one.measure(state) for one, state in zip(self.statistics, self.states or (), strict=False)]
+        return {name: float(value) for own in measured for name, value in own.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"states": self.states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.states = state_dict["states"]
+
+
+def _step_statistics(callbacks: Sequence[lightning.Callback]) -> list[_Statistics]:
+    statistics = [callback for callback in callbacks if isinstance(callback, StepStatistic)]
+    return [_Statistics(statistics)] if statistics else []
+
+
 class _Keeper(lightning.Callback):
     """Evaluates at evaluation points, saves checkpoints, and stops when asked to."""
 
     def __init__(
-        self, training: Training, points: frozenset[int], checkpoint_seconds: float, checkpoint_steps: int | None
+        self,
+        training: Training,
+        points: frozenset[int],
+        checkpoint_seconds: float,
+        checkpoint_steps: int | None,
+        allow_divergence: bool,
     ) -> None:
         self.training = training
         self.points = points
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
+        self.allow_divergence = allow_divergence
         self.interrupted = False
         self.diverged = False
+        self.pruned = False
         self._saved_at = time.monotonic()
         self._step = -1
 
@@ -310,7 +377,7 @@ class _Keeper(lightning.Callback):
         self._save_or_stop(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        if self.interrupted:
+        if self.interrupted or self.pruned:  # saved where it can go on, which at the end of Lightning's epoch it cannot
             return
         self._evaluate(trainer)  # a callback may have ended the training between two evaluation points
         self._save(trainer)
@@ -328,8 +395,18 @@ class _Keeper(lightning.Callback):
             logger.log_metrics(metrics, step)
         training.observer.evaluated(step, metrics)
         self._step_plateau_schedulers(trainer, metrics)
-        if not all(math.isfinite(value) for name, value in metrics.items() if name.endswith("/loss")):
+        if not self.allow_divergence and not is_finite(metrics):
             self.diverged = trainer.should_stop = True
+        if self._is_to_be_pruned(trainer, metrics):
+            self.pruned = trainer.should_stop = True
+
+    def _is_to_be_pruned(self, trainer: lightning.Trainer, metrics: dict[str, float]) -> bool:
+        """Asked of the first process, which alone reports to a search. A run at its end is not stopped early."""
+        prune, step = self.training.prune, trainer.global_step
+        prunes = prune is not None and prune(step, metrics)
+        if trainer.world_size > 1:
+            prunes = trainer.strategy.reduce_boolean_decision(prunes, all=False)
+        return prunes and step < trainer.max_steps
 
     def _measure(self, trainer: lightning.Trainer) -> dict[str, float]:
         training, step = self.training, trainer.global_step
@@ -340,7 +417,7 @@ class _Keeper(lightning.Callback):
             for split, values in training.data.splits.items():
                 metrics |= {f"{split}/{name}": value for name, value in training.task.evaluate(values).items()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if measure := getattr(callback, "measure", None):
+                if (measure := getattr(callback, "measure", None)) and not isinstance(callback, StepStatistic):
                     torch.manual_seed(derive(training.seed, f"{type(callback).__name__}/{step}"))
                     metrics |= measure(training.task, training.data)
         for module, mode in modes.items():
@@ -375,7 +452,7 @@ class _Keeper(lightning.Callback):
         if stop:
             self.interrupted = trainer.should_stop = True
         # Before the first step there is nothing to save that a fresh start does not make again.
-        if (stop or due) and trainer.global_step:
+        if (stop or due or self.pruned) and trainer.global_step:
             self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:

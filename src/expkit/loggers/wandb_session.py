@@ -113,6 +113,10 @@ class WandbSession:
         """Adds an image file as `figures/<name>`."""
         self._send("figure", name, str(Path(path).absolute()))
 
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Adds a table of numbers and texts."""
+        self._send("table", name, list(columns), [list(row) for row in rows])
+
     def summary(self, values: Mapping[str, Any]) -> None:
         """Sets final values, by name; by default a metric's final value is its last one."""
         self._send("summary", {name: _plain(value) for name, value in values.items()})

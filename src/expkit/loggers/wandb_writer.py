@@ -108,6 +108,11 @@ class Writer:
         run = self.runs[number]
         run.log({f"figures/{name}": wandb.Image(path)}, step=run.step)
 
+    def table(self, number: int, name: str, columns: list[Any], rows: list[list[Any]]) -> None:
+        import wandb
+
+        self.runs[number].log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)})
+
     def summary(self, number: int, values: dict[str, Any]) -> None:
         self.runs[number].summary.update(values)
 

@@ -42,14 +42,26 @@ class MetricLog:
                 frame(self.rows).write_parquet(aside)
         self._written = time.monotonic()
 
-    def resume(self, step: int) -> None:
-        """Takes up the rows on disk up to a step; later ones belong to work that is done again."""
-        if self.path is not None and self.path.exists():
-            self.rows = [
-                {key: value for key, value in row.items() if value is not None}
-                for row in read(self.path).iter_rows(named=True)
-                if row["step"] <= step
-            ]
+    def resume(self, step: int) -> bool:
+        """Takes up the rows on disk up to a step; later ones belong to work that is done again.
+
+        Returns:
+            Whether there are any; there are none where the file is missing or damaged.
+        """
+        import polars
+
+        if self.path is None:
+            return False
+        try:
+            known = read(self.path)
+        except (OSError, polars.exceptions.PolarsError):
+            return False
+        self.rows = [
+            {key: value for key, value in row.items() if value is not None}
+            for row in known.iter_rows(named=True)
+            if row["step"] <= step
+        ]
+        return bool(self.rows)
 
     @property
     def last(self) -> Row:

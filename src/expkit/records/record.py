@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FINISHED = ("complete", "diverged")
 """States that running again does not change."""
-STATES = (*FINISHED, "running", "interrupted", "failed", "damaged")
+STATES = (*FINISHED, "running", "interrupted", "pruned", "failed", "damaged")
 
 
 class Record:
@@ -67,6 +67,11 @@ class Record:
     @property
     def state(self) -> str:
         return str(self.status["status"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether running again would change nothing."""
+        return (read_json(self.folder / "status.json") or {}).get("status") in FINISHED
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from expkit import schema
 from expkit.identity import NOT_HASHED
 
-NUMBERS = frozenset({"seed", "data.seed", "trainer.gradient_clip_val"})
+NUMBERS = frozenset({"seed", "data.seed", "trainer.gradient_clip_val", "population.member"})
 """Keys that may hold any number."""
 
 NUMBERS_BELOW = frozenset({"optimizer", "scheduler"})

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from expkit.compose import ROOT_CONFIG, expand, explained, search_path
 from expkit.outcome import Outcome
+from expkit.sweeps.spaces import spelled_out
+
+if TYPE_CHECKING:
+    from expkit.sweeps.sweep_job import SweepJob
 
 
-def multirun(overrides: Sequence[str], job: Callable[[Any], Outcome]) -> list[Outcome]:
-    """Calls `job` with the composed configuration of every combination that the overrides name.
-
-    `job` catches what goes wrong in its run; the sweep goes on.
+def multirun(overrides: Sequence[str], job: SweepJob) -> list[Outcome]:
+    """Runs every combination that the overrides name, or whatever the chosen sweeper makes of them.
 
     Raises:
         ConfigError: the sweep cannot be composed.
+        KeyboardInterrupt: it was stopped.
     """
+    from hydra._internal.callbacks import Callbacks
     from hydra._internal.hydra import Hydra
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
+    from omegaconf import OmegaConf
 
     from expkit.compose import loader
 
@@ -26,8 +33,21 @@ def multirun(overrides: Sequence[str], job: Callable[[Any], Outcome]) -> list[Ou
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("expkit", search_path())
     try:
-        with explained(overrides):
-            returned = hydra.multirun(ROOT_CONFIG, job, expand(overrides), with_log_configuration=False)
+        with explained(overrides), job:  # what follows is Hydra's own `multirun`; the job has a look at the config
+            config = hydra.compose_config(
+                ROOT_CONFIG, spelled_out(expand(overrides)), RunMode.MULTIRUN, with_log_configuration=False
+            )
+            job.open(config)
+            callbacks = Callbacks(config)
+            callbacks.on_multirun_start(config=config, config_name=ROOT_CONFIG)
+            sweeper = Plugins.instance().instantiate_sweeper(
+                config=config,
+                hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=callbacks),
+                task_function=job,
+            )
+            arguments: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+            returned = sweeper.sweep(arguments=arguments)
+            callbacks.on_multirun_end(config=config, config_name=ROOT_CONFIG)
     finally:
         GlobalHydra.instance().clear()
     return [job_return.return_value for job_return in _flat(returned)]
@@ -35,7 +55,7 @@ def multirun(overrides: Sequence[str], job: Callable[[Any], Outcome]) -> list[Ou
 
 def _flat(returned: Any) -> Iterable[Any]:
     """Sweepers return the jobs of each batch as a list of their own."""
-    for item in returned:
+    for item in returned or ():
         if isinstance(item, list | tuple):
             yield from _flat(item)
         else:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from expkit.views.view import View
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from expkit.outcome import Outcome
+    from expkit.views.sweep import SweepView
 
 
 def one_run(as_json: bool) -> View:
@@ -25,17 +28,15 @@ def one_run(as_json: bool) -> View:
     return PlainView()
 
 
-def run_of_sweep(number: int, overrides: Sequence[str], as_json: bool) -> View:
-    """The view of one run among many."""
-    if as_json:
-        return View()
-    from expkit.views.sweep import RunOfSweep
+def many_runs(runs: Path, quiet: bool) -> SweepView:
+    """The view of a sweep."""
+    from expkit.views.sweep import SweepView
 
-    return RunOfSweep(number, overrides)
+    return SweepView(runs, quiet)
 
 
-def sweep_result(outcomes: Sequence[Outcome]) -> None:
+def sweep_result(outcomes: Sequence[Outcome], sweep: str | None) -> None:
     """The end of a sweep: how many of what, and a table of what did not complete."""
     from expkit.views.sweep import result
 
-    result(outcomes)
+    result(outcomes, sweep)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from expkit.records.record import Record
 
 COLOURS = {"complete": "green", "interrupted": "yellow", "diverged": "red", "failed": "red", "running": "blue"}
-LEFT_OUT = {"name", "paper", "study", "scales", "paths", "tags", "scale"}
+LEFT_OUT = {"name", "paper", "study", "scales", "paths", "tags", "scale", "sweep"}
 UPDATE_EVERY = 0.1  # seconds
 
 

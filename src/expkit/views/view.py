@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from expkit.engines.observer import Observer
-from expkit.errors import UserError
 
 if TYPE_CHECKING:
     from expkit.compose import Composed
@@ -35,7 +34,7 @@ class View(Observer):
     def failed(self, outcome: Outcome) -> None:
         """The run ended with an error."""
         print(f"error: {outcome.message}", file=sys.stderr)
-        if outcome.record is not None and not isinstance(outcome.error, UserError):
+        if outcome.record is not None and outcome.failure is not None and outcome.failure.traced:
             print(f"  The traceback is in {outcome.record.folder / 'status.json'}; --debug prints it.", file=sys.stderr)
 
     def close(self) -> None:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
 class GridSweeper(BasicSweeper):
-    """All combinations of the values. Hydra composes each job twice; expkit's jobs are looked at all at once."""
+    """All combinations of the values that `params` and the command line list; the command line wins.
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        validate = getattr(getattr(self.launcher, "task_function", None), "validate", None)
-        if validate is None:
-            super().validate_batch_is_legal(batch)
-        else:
-            validate(batch)
+    Hydra's own composes each job twice; expkit's jobs are looked at all at once.
+    """
+
+    def sweep(self, arguments: list[str]) -> Any:
+        define = getattr(getattr(self.launcher, "task_function", None), "define", None)
+        if define is None:
+            return super().sweep(arguments)
+        from expkit.sweeps.spaces import spelled_out
+
+        assert self.launcher is not None
+        assert self.hydra_context is not None
+        params = spelled_out(f"{key}={value}" for key, value in (self.params or {}).items())
+        parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides([*params, *arguments])
+        batches: list[Sequence[Sequence[str]]] = list(self.split_arguments(parsed, self.max_batch_size))
+        define([job for batch in batches for job in batch])
+        returned = []
+        first = 0
+        for batch in batches:
+            returned.append(self.launcher.launch(batch, initial_job_idx=first))
+            first += len(batch)
+        return returned

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from expkit.data.base import Split
+from expkit.engines.fused.dropout import OwnDropout
 from expkit.engines.fused.stack import Stack, Tensors
 from expkit.tasks.base import Task
 
@@ -34,27 +36,47 @@ class Program:
         numbers: list[Tensor],
         batch: Split,
         shared: frozenset[str],
-    ) -> tuple[Tensors, Tensors]:
-        """Of the loss on a batch, and the buffers after it. Columns in `shared` have no leading axis."""
+        noise: Tensor | None = None,
+    ) -> tuple[Tensors, Tensor, Tensors]:
+        """Of the loss on a batch; the loss itself, (R,); and the buffers after it.
+
+        Args:
+            parameters, frozen, buffers, numbers: of the stack.
+            batch: columns in `shared` have no leading axis.
+            shared: see `batch`.
+            noise: where each run's dropout draws from (see `dropout.streams`); without it, dropout is an error.
+        """
         transformed = vmap(
-            # A draw inside a step would depend on which other runs are in the stack: refused, see `Fit._try_a_step`.
+            # Any other draw inside a step would depend on which other runs are in the stack: refused.
             grad(self._loss, has_aux=True),
-            in_dims=(0, 0, 0, 0, _axes(batch, shared)),
+            in_dims=(0, 0, 0, 0, _axes(batch, shared), None if noise is None else 0),
             randomness="error",
         )
-        return transformed(parameters, frozen, buffers, numbers, batch)
+        gradients, (loss, changed) = transformed(parameters, frozen, buffers, numbers, batch, noise)
+        return gradients, loss, changed
 
-    def evaluate(self, stack: Stack, split: Split, shared: frozenset[str], chunk: int = 4096) -> Tensors:
-        """The objective's metrics over a whole split, float64 of shape (R,) each; means over its examples."""
+    def evaluate(
+        self, stack: Stack, split: Split, shared: frozenset[str], chunk: int = 4096, examples: int | None = None
+    ) -> Tensors:
+        """The objective's metrics over a whole split, float64 of shape (R,) each; means over its examples.
+
+        Args:
+            stack: the runs.
+            split: columns in `shared` have no leading axis.
+            shared: see `split`.
+            chunk: examples at a time; limits memory, not the result.
+            examples: only so many of the first ones.
+        """
         axis = {name: 0 if name in shared else 1 for name in split}
-        n = split["input"].shape[axis["input"]]
+        n = min(split["input"].shape[axis["input"]], examples or sys.maxsize)
         totals: Tensors = {}
         for start in range(0, n, chunk):
             size = min(chunk, n - start)
             part = {name: values.narrow(axis[name], start, size) for name, values in split.items()}
-            values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="error")(
-                stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part
-            )
+            with OwnDropout(None):  # takes a probability that runs differ in, unlike torch's
+                values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="error")(
+                    stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part
+                )
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.double() * (size / n)
         return totals
@@ -67,11 +89,19 @@ class Program:
             return functional_call(self.objective, tensors, (batch,))
 
     def _loss(
-        self, parameters: Tensors, frozen: Tensors, buffers: Tensors, numbers: list[Tensor], batch: Split
-    ) -> tuple[Tensor, Tensors]:
+        self,
+        parameters: Tensors,
+        frozen: Tensors,
+        buffers: Tensors,
+        numbers: list[Tensor],
+        batch: Split,
+        noise: Tensor | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensors]]:
         # Modules change running statistics in place, which a transform allows only for tensors made inside it.
         changed = {name: value.clone() for name, value in buffers.items()}
-        return self._values(parameters, frozen, changed, numbers, batch)["loss"], changed
+        with nullcontext() if noise is None else OwnDropout(noise):
+            loss = self._values(parameters, frozen, changed, numbers, batch)["loss"]
+        return loss, (loss, changed)
 
     @contextmanager
     def _with_numbers(self, numbers: list[Tensor]) -> Iterator[None]:

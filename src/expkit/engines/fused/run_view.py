@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from expkit.engines.fused.not_fusable import NotFusable
@@ -35,7 +36,6 @@ class RunView:
     def __init__(self, training: Training, learning_rate: float) -> None:
         self.training = training
         self.callbacks = list(training.callbacks)
-        self.loggers = list(training.loggers)
         self.lightning_module = training.task
         self.default_root_dir = str(training.folder)
         self.callback_metrics: dict[str, torch.Tensor] = {}
@@ -51,13 +51,29 @@ class RunView:
         self.state = SimpleNamespace(fn=TrainerFn.FITTING)
         self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all=True: decision)
         self.optimizers = [SimpleNamespace(param_groups=[{"lr": learning_rate}])]
-        training.task._trainer = self  # type: ignore[assignment]
         self.fire("setup", stage="fit")
 
+    @property
+    def loggers(self) -> list[Logger]:
+        return list(self.training.loggers)  # a training is given them after it is prepared
+
+    def attach(self) -> None:
+        """Makes this the trainer that the task knows; runs that start alike share a task."""
+        self.training.task._trainer = self  # type: ignore[assignment]
+
     def fire(self, *hooks: str, **arguments: Any) -> None:
+        self.attach()
         for hook in hooks:
             for callback in self.callbacks:
                 getattr(callback, hook)(self, self.training.task, **arguments)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the run's callbacks keep, each under its own key, as in Lightning's checkpoints."""
+        return {callback.state_key: callback.state_dict() for callback in self.callbacks}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for callback in self.callbacks:
+            callback.load_state_dict(state[callback.state_key])
 
 
 def require_fusable(callbacks: Sequence[lightning.Callback]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,12 @@ from expkit.engines.fused.not_fusable import NotFusable
 from expkit.tasks.base import Task
 
 Tensors = dict[str, Tensor]
+T = TypeVar("T")
 
-OWN_TO_A_MODULE = {"_parameters", "_buffers", "_modules", "training", "_trainer", "_fabric", "_jit_is_scripting"}
+OWN_TO_A_MODULE = {"_parameters", "_buffers", "_modules", "training", "_trainer", "_fabric", "_jit_is_scripting"} | {
+    "_flat_weights",  # the parameters of a recurrent layer once more
+    "_flat_weight_refs",
+}
 """What modules of one structure may differ in, besides the numbers that are lifted."""
 
 
@@ -54,34 +58,47 @@ class Stack:
 
     def keep(self, rows: Tensor) -> None:
         """Drops all runs but those of `rows`, in their order."""
-        self.parameters = {name: values[rows] for name, values in self.parameters.items()}
-        self.frozen = {name: values[rows] for name, values in self.frozen.items()}
-        self.buffers = {name: values[rows] for name, values in self.buffers.items()}
+        self._change(lambda values: values[rows], lambda values: values)
+
+    def to(self, device: torch.device | str) -> Stack:
+        """Moves everything to the device."""
+        self._change(lambda values: values.to(device), lambda values: values.to(device))
+        return self
+
+    def _change(self, own: Callable[[Tensor], Tensor], common: Callable[[Tensor], Tensor]) -> None:
+        """Applies `own` to what each run has for itself, `common` to what all runs share."""
+        self.parameters = {name: own(values) for name, values in self.parameters.items()}
+        self.frozen = {name: own(values) for name, values in self.frozen.items()}
+        self.buffers = {name: own(values) for name, values in self.buffers.items()}
         for number in self.lifted:
-            number.values = number.values[rows]
+            number.values = own(number.values)
         for split, columns in self.splits.items():
             self.splits[split] = {
-                name: values if name in self.shared[split] else values[rows] for name, values in columns.items()
+                name: common(values) if name in self.shared[split] else own(values) for name, values in columns.items()
             }
 
 
 def stack(tasks: Sequence[Task], data: Sequence[TensorData]) -> Stack:
     """Stacks tasks and data of one structure.
 
+    Args:
+        tasks: of each run; runs that start alike may have the same object, which is then looked at once.
+        data: of each run; runs on the same data may have the same object.
+
     Raises:
         NotFusable: they differ in more than numbers.
     """
-    lifted = differences(tasks)
-    named = [dict(task.named_parameters()) for task in tasks]
-    trained = [name for name, parameter in named[0].items() if parameter.requires_grad]
+    distinct, index = distinct_objects(tasks)
+    lifted = [Lifted(one.module, one.attribute, one.values[index]) for one in differences(distinct)]
+    parameters = [dict(task.named_parameters()) for task in distinct]
+    buffers = [dict(task.named_buffers()) for task in distinct]
+    stacked = {name: torch.stack([own[name].detach() for own in parameters])[index] for name in parameters[0]}
+    trained = {name for name, parameter in parameters[0].items() if parameter.requires_grad}
     splits, shared = stack_data(data)
     return Stack(
-        parameters={name: torch.stack([own[name].detach() for own in named]) for name in trained},
-        frozen={name: torch.stack([own[name].detach() for own in named]) for name in named[0] if name not in trained},
-        buffers={
-            name: torch.stack([dict(task.named_buffers())[name] for task in tasks])
-            for name, _ in tasks[0].named_buffers()
-        },
+        parameters={name: values for name, values in stacked.items() if name in trained},
+        frozen={name: values for name, values in stacked.items() if name not in trained},
+        buffers={name: torch.stack([own[name] for own in buffers])[index] for name in buffers[0]},
         lifted=lifted,
         splits=splits,
         shared=shared,
@@ -90,13 +107,13 @@ def stack(tasks: Sequence[Task], data: Sequence[TensorData]) -> Stack:
 
 def stack_data(data: Sequence[TensorData]) -> tuple[dict[str, Split], dict[str, frozenset[str]]]:
     """The splits of all runs, and which columns all runs share."""
-    first = data[0].splits
+    distinct, index = distinct_objects(data)
     splits: dict[str, Split] = {}
     shared: dict[str, frozenset[str]] = {}
-    for split, columns in first.items():
+    for split, columns in distinct[0].splits.items():
         splits[split], same = {}, set()
         for name, values in columns.items():
-            column = [own.splits.get(split, {}).get(name) for own in data]
+            column = [own.splits.get(split, {}).get(name) for own in distinct]
             if any(other is None or other.shape != values.shape or other.dtype != values.dtype for other in column):
                 raise NotFusable("data", f"'{name}' of split '{split}' has another shape in another run")
             tensors = [other for other in column if other is not None]
@@ -104,9 +121,16 @@ def stack_data(data: Sequence[TensorData]) -> tuple[dict[str, Split], dict[str, 
                 splits[split][name] = values
                 same.add(name)
             else:
-                splits[split][name] = torch.stack(tensors)
+                splits[split][name] = torch.stack(tensors)[index]
         shared[split] = frozenset(same)
     return splits, shared
+
+
+def distinct_objects(objects: Sequence[T]) -> tuple[list[T], Tensor]:
+    """Each object once, and for each place in `objects` where among them its object is."""
+    places: dict[int, int] = {}
+    index = [places.setdefault(id(one), len(places)) for one in objects]
+    return list({id(one): one for one in objects}.values()), torch.tensor(index)
 
 
 def differences(tasks: Sequence[Task]) -> list[Lifted]:
@@ -130,7 +154,10 @@ def differences(tasks: Sequence[Task]) -> list[Lifted]:
                 found.setdefault((path, attribute), [float(mine)] * len(tasks))[row] = float(theirs)
         if sum(1 for _ in task.named_modules()) != len(first):
             raise NotFusable("model", "runs differ in their structure")
-    return [Lifted(path, attribute, torch.tensor(values)) for (path, attribute), values in found.items()]
+    precision = next(tasks[0].parameters()).dtype
+    return [
+        Lifted(path, attribute, torch.tensor(values, dtype=precision)) for (path, attribute), values in found.items()
+    ]
 
 
 def _compare_tensors(path: str, module: nn.Module, other: nn.Module) -> None:

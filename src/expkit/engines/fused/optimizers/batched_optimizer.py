@@ -18,6 +18,7 @@ from expkit.engines.fused.optimizers.adam import BatchedAdam, BatchedAdamW
 from expkit.engines.fused.optimizers.adamax import BatchedAdamax
 from expkit.engines.fused.optimizers.asgd import BatchedASGD
 from expkit.engines.fused.optimizers.base import BatchedOptimizer
+from expkit.engines.fused.optimizers.layerwise_sgd import BatchedLayerwiseSGD
 from expkit.engines.fused.optimizers.lion import BatchedLion
 from expkit.engines.fused.optimizers.muon import BatchedMuon
 from expkit.engines.fused.optimizers.nadam import BatchedNAdam
@@ -25,6 +26,7 @@ from expkit.engines.fused.optimizers.radam import BatchedRAdam
 from expkit.engines.fused.optimizers.rmsprop import BatchedRMSprop
 from expkit.engines.fused.optimizers.rprop import BatchedRprop
 from expkit.engines.fused.optimizers.sgd import BatchedSGD
+from expkit.optim.layerwise_sgd import LayerwiseSGD
 from expkit.optim.lion import Lion
 from expkit.optim.muon import Muon
 
@@ -41,6 +43,7 @@ BATCHED: dict[Any, type[BatchedOptimizer]] = {
     torch.optim.ASGD: BatchedASGD,
     torch.optim.Rprop: BatchedRprop,
     torch.optim.Adafactor: BatchedAdafactor,
+    LayerwiseSGD: BatchedLayerwiseSGD,
     Lion: BatchedLion,
     Muon: BatchedMuon,
 }

@@ -1,0 +1,77 @@
+"""What many configurations describe, with each thing that several of them share built once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from expkit.build import build
+from expkit.data.base import TensorData
+from expkit.run import prepare_task
+from expkit.tasks.base import Task
+
+Config = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Builds:
+    """The task and the data of each run. Runs that start alike have one task, runs on the same data one data set."""
+
+    tasks: list[Task]
+    data: list[TensorData]
+
+
+def build_all(configs: Sequence[Config]) -> Builds:
+    """Builds the data and the task of every run, the model at initialization, and makes sure that they fit together.
+
+    Data are one object for all runs whose `data` is equal (it has the seed that they are drawn by); tasks for all whose
+    `seed`, `model` and `task` are.
+
+    Args:
+        configs: resolved; parts that several of them share as objects are read once.
+
+    Raises:
+        ConfigError: something cannot be built, or does not go together.
+    """
+    text = _texts()
+    data = _each_once(configs, lambda config: text(config["data"]), _data)
+    tasks = _each_once(
+        configs, lambda config: (config["seed"], text(config["model"]), text(config["task"])), prepare_task
+    )
+    checked: set[Hashable] = set()
+    for config, task, own in zip(configs, tasks, data, strict=True):
+        structure = (text(config["model"]), text(config["task"]))
+        if structure not in checked:  # data that are drawn from another seed have the same shape
+            task.check(own.splits["train"])
+            checked.add(structure)
+    return Builds(tasks, data)
+
+
+def _data(config: Config) -> TensorData:
+    data: TensorData = build(config["data"], "data")
+    data.setup()
+    return data
+
+
+def _each_once(configs: Sequence[Config], key: Callable[[Config], Hashable], make: Callable[[Config], T]) -> list[T]:
+    made: dict[Hashable, T] = {}
+    keys = [key(config) for config in configs]
+    for own, config in zip(keys, configs, strict=True):
+        if own not in made:
+            made[own] = make(config)
+    return [made[own] for own in keys]
+
+
+def _texts() -> Callable[[Any], str]:
+    """A function that gives the same text for equal parts of configurations, and reads each object once."""
+    known: dict[int, str] = {}
+
+    def text(part: Any) -> str:
+        if id(part) not in known:
+            known[id(part)] = json.dumps(part, sort_keys=True, allow_nan=True)
+        return known[id(part)]
+
+    return text

@@ -1,0 +1,94 @@
+"""The core of a fused training: a thousand runs without a thousand tasks."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from fits import alone, configs, stacked
+
+from expkit.engines.fused.builds import build_all
+
+DOUBLE = ["trainer.precision=64-true"]
+
+
+def test_gradient_descent_on_a_linear_model_is_its_closed_form() -> None:
+    # Mean squared error on X w with outputs y: w_t = w* + (1 - 2 lr X'X / n)^t (w_0 - w*).
+    rates = torch.linspace(0.001, 0.02, 300, dtype=torch.float64)
+    (base,) = configs(
+        "data=diabetes", "model=linear", "optimizer=sgd", "trainer.max_steps=7", *DOUBLE, sweep=["seed=0"]
+    )
+    runs = [{**base, "optimizer": {**base["optimizer"], "lr": float(rate)}} for rate in rates]
+    training = stacked(runs)
+    train = {name: values.double() for name, values in training.stack.splits["train"].items()}
+    x = torch.cat([train["input"].flatten(1), torch.ones(len(train["input"]), 1)], dim=1)  # the bias is a weight
+    names = sorted(training.stack.parameters, key=lambda name: name.endswith("bias"))
+
+    def weights() -> torch.Tensor:
+        return torch.cat([training.stack.parameters[name].flatten(1) for name in names], dim=1)
+
+    initial = weights()
+    for _ in range(7):
+        training.advance()
+    n = len(x)
+    solution = torch.linalg.lstsq(x, train["target"].reshape(n, 1)).solution.squeeze(1)
+    shrink = torch.linalg.matrix_power(torch.eye(x.shape[1]) - 2 * rates[:, None, None] * (x.T @ x) / n, 7)
+    torch.testing.assert_close(weights(), solution + torch.einsum("rij,rj->ri", shrink, initial - solution))
+    loss = (x @ weights().T - train["target"].reshape(n, 1)).square().mean(0)
+    torch.testing.assert_close(training.evaluate()["train/loss"], loss)
+
+
+def test_a_run_of_many_is_what_it_is_alone(tmp_path: Path) -> None:
+    runs = configs(
+        "data=wine", "model.width=6", "data.batch_size=20", "trainer.max_steps=12", *DOUBLE,
+        sweep=["seed=0 data.seed=3", "seed=1 data.seed=3", "seed=1 data.seed=4"],
+    )  # fmt: skip
+    assert not stacked(runs).same_batches
+    training = stacked(runs * 4)
+    for _ in range(12):
+        training.advance()
+    training.keep([9, 1, 5])
+    metrics = training.evaluate()
+    for place, number in enumerate((0, 1, 2)):
+        _, rows = alone(runs[number], tmp_path / str(number))
+        for name, values in metrics.items():
+            assert float(values[place]) == pytest.approx(rows[-1][name], rel=1e-10)
+
+
+def test_runs_that_take_the_same_batches_are_handed_them_once(tmp_path: Path) -> None:
+    runs = configs(
+        "data=wine", "model.width=6", "data.batch_size=20", "trainer.max_steps=15", *DOUBLE,
+        sweep=["optimizer.lr=0.001", "optimizer.lr=0.01", "optimizer.lr=0.1"],
+    )  # fmt: skip
+    training = stacked(runs)
+    assert training.same_batches
+    for step in range(15):
+        training.advance()
+        if step == 4:
+            training.keep([2, 0])
+    losses = training.evaluate()["test/loss"]
+    for loss, number in zip(losses, (2, 0), strict=True):
+        assert float(loss) == pytest.approx(alone(runs[number], tmp_path / str(number))[1][-1]["test/loss"], rel=1e-10)
+
+
+def test_what_runs_share_is_built_once() -> None:
+    (one,) = configs("data=two_moons", sweep=["seed=0"])
+    (other,) = configs("data=two_moons", "data.seed=0", sweep=["seed=1"])
+    runs = [
+        {**config, "optimizer": {**config["optimizer"], "lr": 1e-5 * n}} for n in range(2000) for config in (one, other)
+    ]
+    began = time.perf_counter()
+    builds = build_all(runs)
+    assert time.perf_counter() - began < 2
+    assert len(builds.tasks) == len(builds.data) == 4000
+    assert [len(set(map(id, each))) for each in (builds.tasks[::2], builds.tasks[1::2], builds.data)] == [1, 1, 1]
+    assert builds.tasks[0] is not builds.tasks[1]
+
+
+def test_equal_parts_need_not_be_the_same_object() -> None:
+    runs = configs("data=two_moons", sweep=["optimizer.lr=0.1", "optimizer.lr=0.2", "data.noise=0.2", "seed=2"])
+    builds = build_all(runs)
+    assert [builds.tasks.index(task) for task in builds.tasks] == [0, 0, 0, 3]
+    assert [builds.data.index(one) for one in builds.data] == [0, 0, 2, 3]
