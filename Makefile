@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench lock clean
+.PHONY: help setup run test lint format bench bench-sweeps lock clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Create .venv and install what requirements.lock pins
 
@@ -38,6 +38,9 @@ format: setup  ## Apply the style
 
 bench: setup  ## Measure speed, as ratios within one run
 	$(BIN)/python scripts/bench/run.py
+
+bench-sweeps: setup  ## Measure sweeps against bare loops and kernels; JAX_PYTHON=... names an interpreter that has JAX
+	$(BIN)/python scripts/bench/sweep_speed.py $(if $(JAX_PYTHON),--jax-python $(JAX_PYTHON))
 
 # A torch of the CPU build is named without its local version, so that the lock serves every build.
 lock: setup  ## Resolve the versions in requirements.lock anew

@@ -80,7 +80,31 @@ class _Member:
 
 
 def _train(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
-    """Trains all as one, or by halves where that takes more memory than there is."""
+    """Trains all as one, or in parts where that takes more memory than there is."""
+    if _population_node(members) is None:
+        fitting = _that_fit(members)
+        if fitting < len(members):
+            for start in range(0, len(members), fitting):
+                if stop.signal is None:
+                    _train_or_halve(members[start : start + fitting], stop, _part(checkpoint, str(start)))
+            return
+    _train_or_halve(members, stop, checkpoint)
+
+
+def _that_fit(members: Sequence[_Member]) -> int:
+    """How many of them fit in memory at once, by what two of them take."""
+    from expkit.engines.fused.builds import stacked
+    from expkit.engines.fused.memory import runs_that_fit
+
+    return len(members) if len(members) < 3 else runs_that_fit(stacked([m.composed.config for m in members[:2]]))
+
+
+def _part(checkpoint: Path | None, name: str) -> Path | None:
+    return checkpoint and checkpoint.with_stem(f"{checkpoint.stem}{name}")
+
+
+def _train_or_halve(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+    """Trains all as one, or by halves where that has taken more memory than there is."""
     from expkit.engines.fused.memory import OutOfMemory
 
     try:
@@ -88,12 +112,12 @@ def _train(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | Non
         return
     except OutOfMemory as error:
         left = [member for member in members if member.record.state not in (*FINISHED, "pruned")]
-        if len(left) == 1 or members[0].composed.config.get("population"):
+        if len(left) == 1 or _population_node(members) is not None:
             raise error.__cause__ or error from None
     # Here, where the error and with it what the stack held is gone.
     for name, half in (("a", left[: len(left) // 2]), ("b", left[len(left) // 2 :])):
         if stop.signal is None:
-            _train(half, stop, checkpoint and checkpoint.with_stem(f"{checkpoint.stem}{name}"))
+            _train_or_halve(half, stop, _part(checkpoint, name))
 
 
 def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
@@ -108,7 +132,7 @@ def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Pa
         clip=[config["trainer"]["gradient_clip_val"] for config in configs],
     )
     # What cannot be fused says so here, before anything is recorded.
-    fit = engine.prepare(trainings, checkpoint, _population(configs))
+    fit = engine.prepare(trainings, checkpoint, _population(members))
     facts = {**environment(), "torch": torch_facts()}
     loggers = []
     for member, training in zip(members, trainings, strict=True):
@@ -121,14 +145,18 @@ def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Pa
     _record(members, trainings, loggers, fit)
 
 
-def _population(configs: Sequence[Mapping[str, Any]]) -> Population | None:
+def _population_node(members: Sequence[_Member]) -> Mapping[str, Any] | None:
+    return members[0].composed.config.get("population") or None
+
+
+def _population(members: Sequence[_Member]) -> Population | None:
     """What the runs learn from each other by, if they do."""
-    node = configs[0].get("population")
-    if not node:
+    node = _population_node(members)
+    if node is None:
         return None
-    if len(configs) != node["members"]:
+    if len(members) != node["members"]:
         raise UserError(
-            f"{len(configs)} of the {node['members']} members of a population are here; they train together.",
+            f"{len(members)} of the {node['members']} members of a population are here; they train together.",
             "Another process may have the others: see `expkit sweeps`.",
         )
     population: Population = build(node, "population")

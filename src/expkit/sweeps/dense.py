@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from expkit.build import build
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.records.files import replacing, write_text
@@ -258,32 +257,18 @@ def _train_stack(
 
 
 def _stacked(configs: Sequence[Mapping[str, Any]]) -> StackedTraining:
-    from expkit.engines.fused.builds import build_all
+    from expkit.engines.fused.builds import stacked
     from expkit.engines.fused.not_fusable import NotFusable
-    from expkit.engines.fused.stacked_training import StackedTraining
     from expkit.probes.base import StepStatistic
 
-    first = configs[0]
-    callbacks = build_callbacks(first)
-    statistics = [callback for callback in callbacks if isinstance(callback, StepStatistic)]
-    others = [type(callback).__name__ for callback in callbacks if callback not in statistics]
+    others = [type(one).__name__ for one in build_callbacks(configs[0]) if not isinstance(one, StepStatistic)]
     if others:
         raise UserError(
             f"{', '.join(others)} act on each run, which a sweep that is recorded as one table cannot do.",
             "Leave them out, as in callbacks=none, or set sweep.dense=false.",
         )
-    builds = build_all(configs)
     try:
-        return StackedTraining(
-            build(first["trainer"], "trainer"),
-            tasks=builds.tasks,
-            data=builds.data,
-            seeds=[config["seed"] for config in configs],
-            optimizers=[config["optimizer"] for config in configs],
-            schedulers=[config["scheduler"] for config in configs],
-            clip=[config["trainer"]["gradient_clip_val"] for config in configs],
-            statistics=statistics,
-        )
+        return stacked(configs)
     except NotFusable as error:
         raise UserError(
             f"{error.key}: {error.reason}.",

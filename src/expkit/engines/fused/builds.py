@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from expkit.build import build
 from expkit.data.base import TensorData
-from expkit.run import prepare_task
+from expkit.engines.fused.stacked_training import StackedTraining
+from expkit.probes.base import StepStatistic
+from expkit.run import build_callbacks, prepare_task
 from expkit.tasks.base import Task
 
 Config = Mapping[str, Any]
@@ -48,6 +50,27 @@ def build_all(configs: Sequence[Config]) -> Builds:
             task.check(own.splits["train"])
             checked.add(structure)
     return Builds(tasks, data)
+
+
+def stacked(configs: Sequence[Config]) -> StackedTraining:
+    """The training of these runs as one, without anything that is kept or told of each.
+
+    Raises:
+        NotFusable: they differ in more than numbers, or need what the fused engine does not do.
+        ConfigError: something cannot be built, or does not go together.
+    """
+    first = configs[0]
+    builds = build_all(configs)
+    return StackedTraining(
+        build(first["trainer"], "trainer"),
+        tasks=builds.tasks,
+        data=builds.data,
+        seeds=[config["seed"] for config in configs],
+        optimizers=[config["optimizer"] for config in configs],
+        schedulers=[config["scheduler"] for config in configs],
+        clip=[config["trainer"]["gradient_clip_val"] for config in configs],
+        statistics=[one for one in build_callbacks(first) if isinstance(one, StepStatistic)],
+    )
 
 
 def _data(config: Config) -> TensorData:

@@ -123,6 +123,7 @@ class Fit:
                 self._save()
                 return
             core.advance()
+            self.trainings[self.rows[0]].observer.advanced(core.step)  # for all: they advance together
             if core.step in core.points:
                 self._evaluate()
             if self.checkpoint is not None and self.checkpoint.due(core.step):

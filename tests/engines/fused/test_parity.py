@@ -1,0 +1,101 @@
+"""Over 200 steps, both engines give the same metrics: for every optimizer, every model, every task.
+
+In double precision runs agree to ten digits. In single precision to five, where training does not amplify rounding:
+both engines round, in another order, and what has to agree is training, not its rounding errors. So in single
+precision steps are small, and the optimizers are those whose steps do not depend on the sign of a gradient near zero.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expkit.compose import options
+from expkit.records.record import Record
+from support import train
+
+STEPS = ["trainer.max_steps=200", "trainer.eval_at=50", "callbacks=none", "logger=none", "seed=0,1"]
+DOUBLE = "trainer.precision=64-true"
+
+OPTIMIZERS = sorted(set(options("optimizer")) - {"lbfgs"})  # which is not fused: its line search is a loop of its own
+KEEP_FLOAT32 = {"nadam": 1e-8, "asgd": 1e-8, "adafactor": 1e-6, "muon": 1e-5}
+"""Of these, torch keeps a running product in single precision, or orthogonalizes in bfloat16, whatever the weights are in."""
+OF_SIGNS = {"lion", "rprop", "muon", "adafactor", "adadelta"}
+
+MODELS = {
+    "linear": ["data=wine"],
+    "mlp": ["data=wine", "model.width=16"],
+    "two_layer_relu": ["data=xor_clusters", "data.dim=40", "data.n_train=40", "data.n_test=40", "model.width=10"],
+    "mean_field_network": ["data=gaussian_random_labels", "data.dim=8", "data.n_train=40", "data.n_test=0"],
+    "cnn": ["data=digits", "data.batch_size=16"],
+    "resnet": ["data=digits", "data.batch_size=16"],
+    "rnn": ["data=mnist1d", "data.n_train=100", "data.n_test=50", "data.batch_size=10"],
+    "lstm": ["data=mnist1d", "data.n_train=100", "data.n_test=50", "data.batch_size=10"],
+    "gru": ["data=modular_addition", "data.batch_size=16"],
+    "transformer_encoder": ["data=modular_addition", "data.batch_size=16"],
+    "gpt": ["data=markov_text", "data.batch_size=8"],
+    "autoencoder": ["data=wine", "task=reconstruction"],
+}
+
+TASKS = {
+    "classification": ["data=iris", "model=mlp"],
+    "binary_classification": ["data=two_moons", "model=mlp", "data.n_train=60", "data.n_test=40"],
+    "regression": ["data=diabetes", "model=mlp"],
+    "reconstruction": ["data=wine", "model=mlp"],
+    "language_modelling": ["data=markov_text", "model=gru", "data.batch_size=8"],
+}
+
+
+def assert_parity(runs: Path, sweep: list[str], tolerance: float, capsys: pytest.CaptureFixture[str]) -> None:
+    serial, fused = (
+        train("-m", *sweep, *STEPS, f"hydra/launcher={way}", f"paths.runs={runs / way}") for way in ("serial", "fused")
+    )
+    assert "not fused" not in capsys.readouterr().err
+    for one, other in zip(serial, fused, strict=True):
+        assert one["run_id"] == other["run_id"]
+        expected, measured = Record(Path(one["path"])).metrics, Record(Path(other["path"])).metrics
+        assert measured.columns == expected.columns
+        assert measured["step"].to_list() == expected["step"].to_list() == [0, 50, 100, 150, 200]
+        for name in expected.columns:
+            assert measured[name].to_list() == pytest.approx(expected[name].to_list(), rel=tolerance, abs=tolerance), (
+                name
+            )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer(runs: Path, optimizer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["data=wine", "model=mlp", "model.width=8", f"optimizer={optimizer}", "optimizer.lr=0.001,0.01", DOUBLE]
+    assert_parity(runs, sweep, KEEP_FLOAT32.get(optimizer, 1e-10), capsys)
+
+
+@pytest.mark.parametrize("optimizer", sorted(set(OPTIMIZERS) - OF_SIGNS))
+def test_every_optimizer_in_single_precision(runs: Path, optimizer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["data=wine", "model=mlp", "model.width=8", f"optimizer={optimizer}", "optimizer.lr=0.001"]
+    assert_parity(runs, sweep, 1e-5, capsys)
+
+
+def test_every_model_is_here() -> None:
+    assert set(MODELS) == set(options("model"))
+    assert set(TASKS) == set(options("task"))
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_every_model(runs: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = [*MODELS[model], f"model={model}", "optimizer=sgd", "optimizer.lr=0.05"]
+    assert_parity(runs, [*sweep, DOUBLE], 1e-10, capsys)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_every_model_in_single_precision(runs: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = [*MODELS[model], f"model={model}", "optimizer=sgd", "optimizer.lr=0.01"]
+    assert_parity(runs, sweep, 1e-5, capsys)
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+@pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-10), ("32-true", 1e-5)])
+def test_every_task(
+    runs: Path, task: str, precision: str, tolerance: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = [*TASKS[task], f"task={task}", "optimizer=sgd", "optimizer.lr=0.01", f"trainer.precision={precision}"]
+    assert_parity(runs, sweep, tolerance, capsys)
