@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from support import Run, run_expkit
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
+# What was measured on this machine before decides what is compiled, and is not for tests to change.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="expkit-cache-")
 os.environ.pop("EXPKIT_RUNS", None)
 
 

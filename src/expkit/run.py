@@ -6,6 +6,7 @@ Importing this module imports nothing heavy; torch is loaded once a run is known
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -69,7 +70,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
                 training.observer, training.stop = observer, stop
                 training.loggers = loggers.for_lightning()
                 training.prune = reporter(config)
-                record.write_environment({**facts.result(), "torch": torch_facts()})
+                record.write_environment({**facts.result(), "torch": torch_facts(), "engine": engine_name(config)})
                 engine = build(config["trainer"], "trainer")
                 state = engine.fit(training)
         except BaseException as error:
@@ -90,6 +91,10 @@ def load_torch() -> None:
     Importing makes a million objects that stay. Looking through them for garbage again and again, and once more at the
     end of the process, takes a third of the time that importing torch and Lightning takes in all.
     """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads of GNU's OpenMP wait for the next step in a loop, for many milliseconds. Where another process wants
+        # the core, a step then takes ten to a hundred times as long; after this many turns the thread sleeps instead.
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     gc.disable()
     try:
         import expkit.engines.lightning  # noqa: F401
@@ -157,6 +162,11 @@ def _in_background(function: Any) -> Future[Any]:
     future = pool.submit(function)
     pool.shutdown(wait=False)
     return future
+
+
+def engine_name(config: Mapping[str, Any]) -> str:
+    """What carries out a run that is run by itself, such as 'lightning': the module of its engine."""
+    return str(config["trainer"]["_target_"]).rpartition(".")[0].rpartition(".")[2]
 
 
 def torch_facts() -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Pa
     )
     # What cannot be fused says so here, before anything is recorded.
     fit = engine.prepare(trainings, checkpoint, _population(members))
-    facts = {**environment(), "torch": torch_facts()}
+    facts = {**environment(), "torch": torch_facts(), "engine": "fused"}
     loggers = []
     for member, training in zip(members, trainings, strict=True):
         member.record.begin(member.composed.config, member.composed.overrides)

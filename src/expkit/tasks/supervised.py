@@ -25,7 +25,7 @@ class Classification(Task):
         logits, target = self.model(batch["input"]), batch["target"]
         return {
             "loss": F.cross_entropy(logits.flatten(0, -2), target.flatten(), label_smoothing=self.label_smoothing),
-            "acc": (logits.argmax(-1) == target).float().mean(),
+            "acc": (logits.argmax(-1) == target).to(logits.dtype).mean(),
         }
 
 
@@ -39,7 +39,7 @@ class BinaryClassification(Task):
         logit, target = self.model(batch["input"]).squeeze(-1), batch["target"]
         return {
             "loss": F.binary_cross_entropy_with_logits(logit, target.to(logit.dtype)),
-            "acc": ((logit > 0) == (target == 1)).float().mean(),
+            "acc": ((logit > 0) == (target == 1)).to(logit.dtype).mean(),
         }
 
 
@@ -90,5 +90,5 @@ class LanguageModelling(Task):
         correct = (logits.argmax(-1) == target) & counted
         return {
             "loss": F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-100),
-            "acc": correct.sum() / counted.sum(),
+            "acc": correct.sum().to(logits.dtype) / counted.sum(),
         }

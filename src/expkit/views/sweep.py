@@ -144,7 +144,8 @@ class SweepView:
         counts = Counter(self._states.values())
         running = counts.pop("running", 0)
         ended = sum(counts.values())
-        under_way = min(sum(runs * fraction for runs, fraction in self._fractions.values()), float(running))
+        begun = sum(runs * fraction for runs, fraction in self._fractions.values())
+        under_way = min(begun, float(self.total - self._cached - ended))
         elapsed = time.monotonic() - self._began
         work = ended + under_way  # in runs; what was done already says nothing about the time that is left
         left = elapsed * (self.total - self._cached - work) / work if work > 0 else None
@@ -164,7 +165,8 @@ class SweepView:
             )
         elif self.total > LINES and not self.quiet and time.monotonic() - self._said > PLAIN_EVERY:
             self._said = time.monotonic()
-            self.say(f"{self._cached + ended} of {self.total} runs: {', '.join(parts)}  {remaining}")
+            done = f"{self._cached + ended} of {self.total} runs"
+            self.say("  ".join(filter(None, [done, ", ".join(parts), remaining])))
 
 
 class RunOfSweep(View):
@@ -213,5 +215,6 @@ def result(outcomes: Sequence[Outcome], sweep: str | None) -> None:
             table.add_row(f"... {len(rest) - LINES} more", "", "")
         new_console().print(table)
     if sweep:
-        again = "" if all(o.state in ("complete", "pruned", "diverged") for o in outcomes) else f"expkit resume {sweep}"
-        print(f"sweep {sweep}    expkit sweeps {sweep}" + (f"    {again}" if again else ""))
+        print(f"sweep {sweep}\n  expkit sweeps {sweep}    its runs")
+        if any(outcome.state not in ("complete", "pruned", "diverged") for outcome in outcomes):
+            print(f"  expkit resume {sweep}    goes on with it")

@@ -8,12 +8,13 @@ from typing import Any
 
 from expkit.build import build
 from expkit.compose import compose
-from expkit.engines.fused.builds import build_all
+from expkit.engines.fused.builds import build_all, stacked
 from expkit.engines.fused.engine import Fit, FusedEngine
-from expkit.engines.fused.stacked_training import StackedTraining
 from expkit.engines.lightning import LightningEngine, Training
 from expkit.records.metrics import MetricLog
 from expkit.run import build_callbacks
+
+__all__ = ["alone", "configs", "engine", "stacked", "trainings"]
 
 Config = Mapping[str, Any]
 
@@ -41,19 +42,6 @@ def trainings(runs: Sequence[Config], folder: Path) -> list[Training]:
 def engine(runs: Sequence[Config]) -> FusedEngine:
     return FusedEngine(
         settings(runs[0]),
-        optimizers=[config["optimizer"] for config in runs],
-        schedulers=[config["scheduler"] for config in runs],
-        clip=[config["trainer"]["gradient_clip_val"] for config in runs],
-    )
-
-
-def stacked(runs: Sequence[Config]) -> StackedTraining:
-    builds = build_all(runs)
-    return StackedTraining(
-        settings(runs[0]),
-        builds.tasks,
-        builds.data,
-        seeds=[config["seed"] for config in runs],
         optimizers=[config["optimizer"] for config in runs],
         schedulers=[config["scheduler"] for config in runs],
         clip=[config["trainer"]["gradient_clip_val"] for config in runs],

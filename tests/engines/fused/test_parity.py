@@ -20,21 +20,25 @@ DOUBLE = "trainer.precision=64-true"
 
 OPTIMIZERS = sorted(set(options("optimizer")) - {"lbfgs"})  # which is not fused: its line search is a loop of its own
 KEEP_FLOAT32 = {"nadam": 1e-8, "asgd": 1e-8, "adafactor": 1e-6, "muon": 1e-5}
-"""Of these, torch keeps a running product in single precision, or orthogonalizes in bfloat16, whatever the weights are in."""
+"""Of these, torch keeps a product or a rate in single precision, or orthogonalizes in bfloat16, in any case."""
 OF_SIGNS = {"lion", "rprop", "muon", "adafactor", "adadelta"}
 
+SIGNALS = ["data=mnist1d", "data.n_train=40", "data.n_test=20", "data.batch_size=10"]
+PAIRS = ["data=modular_addition", "data.p=11", "data.batch_size=16"]
+TEXT = ["data=markov_text", "data.n_train=40", "data.n_test=20", "data.length=8", "data.batch_size=8"]
+SMALL = ["model.width=8", "model.heads=2", "model.depth=1"]
 MODELS = {
     "linear": ["data=wine"],
-    "mlp": ["data=wine", "model.width=16"],
-    "two_layer_relu": ["data=xor_clusters", "data.dim=40", "data.n_train=40", "data.n_test=40", "model.width=10"],
+    "mlp": ["data=wine", "model.width=8"],
+    "two_layer_relu": ["data=xor_clusters", "data.dim=40", "data.n_train=40", "data.n_test=40", "model.width=8"],
     "mean_field_network": ["data=gaussian_random_labels", "data.dim=8", "data.n_train=40", "data.n_test=0"],
-    "cnn": ["data=digits", "data.batch_size=16"],
-    "resnet": ["data=digits", "data.batch_size=16"],
-    "rnn": ["data=mnist1d", "data.n_train=100", "data.n_test=50", "data.batch_size=10"],
-    "lstm": ["data=mnist1d", "data.n_train=100", "data.n_test=50", "data.batch_size=10"],
-    "gru": ["data=modular_addition", "data.batch_size=16"],
-    "transformer_encoder": ["data=modular_addition", "data.batch_size=16"],
-    "gpt": ["data=markov_text", "data.batch_size=8"],
+    "cnn": [*SIGNALS, "model.channels=[4,4]"],
+    "resnet": [*SIGNALS, "model.width=4", "model.blocks=[1,1]"],
+    "rnn": [*SIGNALS, "model.width=8"],
+    "lstm": [*SIGNALS, "model.width=8"],
+    "gru": [*PAIRS, "model.width=8"],
+    "transformer_encoder": [*PAIRS, *SMALL],
+    "gpt": [*TEXT, *SMALL],
     "autoencoder": ["data=wine", "task=reconstruction"],
 }
 
@@ -43,7 +47,7 @@ TASKS = {
     "binary_classification": ["data=two_moons", "model=mlp", "data.n_train=60", "data.n_test=40"],
     "regression": ["data=diabetes", "model=mlp"],
     "reconstruction": ["data=wine", "model=mlp"],
-    "language_modelling": ["data=markov_text", "model=gru", "data.batch_size=8"],
+    "language_modelling": [*TEXT, "model=gru", "model.width=8"],
 }
 
 

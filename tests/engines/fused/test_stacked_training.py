@@ -92,3 +92,24 @@ def test_equal_parts_need_not_be_the_same_object() -> None:
     builds = build_all(runs)
     assert [builds.tasks.index(task) for task in builds.tasks] == [0, 0, 0, 3]
     assert [builds.data.index(one) for one in builds.data] == [0, 0, 2, 3]
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_blocks_of_runs_give_the_same_as_all_at_once(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    runs = configs(
+        "data=wine", "model.width=6", "data.batch_size=20", "optimizer=adamw", "trainer.max_steps=15", *DOUBLE,
+        sweep=[f"seed={seed}" for seed in range(11)],
+    )  # fmt: skip
+
+    def trained() -> dict[str, torch.Tensor]:
+        training = stacked(runs)
+        for step in range(15):
+            if step == 8:
+                training.keep([10, 0, 3, 4, 7, 2, 9])
+            training.advance()
+        return training.evaluate()
+
+    whole = trained()
+    monkeypatch.setattr("expkit.engines.fused.pace.block_size", lambda runs, bytes_per_run, cache: min(runs, size))
+    for name, values in trained().items():
+        torch.testing.assert_close(values, whole[name], rtol=1e-12, atol=1e-14)

@@ -1,0 +1,1 @@
+"""The dashboard's pages, one file each: a function that draws it."""
