@@ -89,3 +89,40 @@ def test_maps_that_share_nothing_but_how_much_converges_do_not_agree():
     assert agreement(one, one) == 1
     assert agreement(one, other) == pytest.approx(0, abs=0.04)
     assert (one.converged == other.converged).mean() > 0.8
+
+
+def test_maps_are_trained_as_the_lightning_engine_trains_them(runs):
+    from experiments.trainability_fractal.zooms import trained_map
+
+    from support import train
+
+    x, y = np.array([1.0, 300.0]), np.array([10.0, 200.0])
+    value = trained_map(["scale=smoke", "seed=3"])(x, y)
+    assert value.shape == (2, 2)
+    for row, lr_output in enumerate(y):
+        for column, lr in enumerate(x):
+            rates = [f"optimizer.lr={lr}", f"optimizer.lr_output={lr_output}"]
+            alone = train("+experiment=trainability_fractal", "scale=smoke", "seed=3", *rates)["summary"]
+            assert value[row, column] == pytest.approx(alone["convergence/value"], rel=1e-8)
+            assert (value[row, column] > 0) == bool(alone["convergence/converged"])
+
+
+def test_every_arm_can_be_zoomed_into():
+    from experiments.trainability_fractal.zooms import arm
+
+    for name in ("tanh", "relu", "identity", "minibatch", "single_datapoint"):
+        _, (x, y) = arm(name)
+        assert x[0] < x[1]
+        assert y[0] < y[1]
+    assert "model.activation=identity" in arm("identity")[0]
+
+
+def test_the_map_is_recorded_and_drawn(runs):
+    from support import train
+
+    axes = ["optimizer.lr=logspace(0,3,8)", "optimizer.lr_output=logspace(1,2.5,6)"]
+    printed = train("-m", "+experiment=trainability_fractal", "scale=smoke", *axes)
+    assert len(printed) == 48
+    assert {run["status"] for run in printed} == {"complete"}
+    (sweep,) = (runs / ".sweeps").iterdir()
+    assert (sweep / "figures" / "sweep.png").stat().st_size > 10_000

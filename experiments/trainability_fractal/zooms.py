@@ -16,13 +16,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from experiments.trainability_fractal.zoom import Numbers, TrainMap, decades, median_dimension, zoom
+
 from expkit import compose
 from expkit.analysis.trainability_map import Map, draw_zoom
 from expkit.engines.stopping import StopRequest
 from expkit.sweeps.dense import train_columns
 from expkit.sweeps.jobs import compose_jobs
 from expkit.sweeps.spaces import spelled_out
-from experiments.trainability_fractal.zoom import Numbers, TrainMap, decades, median_dimension, zoom
 
 EXPERIMENT = "trainability_fractal"
 AXES = ("optimizer.lr", "optimizer.lr_output")

@@ -12,7 +12,10 @@ from typing import Any
 import polars
 import streamlit as st
 
-from expkit.records import history, runs
+try:
+    from expkit.records import history, runs
+except ImportError:
+    from expkit.dashboard._adapter import history, runs
 from expkit.records.record import Record
 from expkit.records.store import Store
 from expkit.sweeps import results as sweep_results
@@ -23,6 +26,8 @@ BESIDE = ("run_id", "experiment", "state", "started", "seconds", "path", "step")
 """Columns of a frame of runs that are neither settings nor metrics."""
 BESIDE_SWEPT = ("number", "state", "run", "error", "step")
 """The same of a sweep's frame."""
+MOST_RUNNING = 64
+"""Runs whose metrics are read from their own files while they are running."""
 LOOK_AGAIN = 10.0
 """Seconds after which runs that say they are running are looked at again: a killed one changes no file."""
 
@@ -74,7 +79,7 @@ def sweep_counts(sweep: Sweep) -> dict[str, int]:
 
 def settings(frame: polars.DataFrame) -> list[str]:
     """The columns that are configuration keys, those that differ between runs first."""
-    keys = [name for name in frame.columns if "/" not in name and name not in BESIDE]
+    keys = [name for name in frame.columns if "/" not in name and name not in BESIDE and not name.startswith("_")]
     return sorted(keys, key=lambda key: frame[key].n_unique() < 2)
 
 
@@ -161,7 +166,18 @@ def _token(paths: Iterable[str]) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _runs(folder: str, state: str, where: str | None) -> polars.DataFrame:
-    return runs(root=folder, where=where)
+    return _with_latest(runs(root=folder, where=where))
+
+
+def _with_latest(frame: polars.DataFrame) -> polars.DataFrame:
+    """The same, in which runs that are running have the metrics they have logged so far."""
+    running = frame.filter(polars.col("state") == "running").head(MOST_RUNNING)
+    if running.is_empty():
+        return frame
+    logged = history(running)
+    names = [name for name in logged.columns if name not in ("run_id", "step")]
+    last = logged.sort("step").group_by("run_id").agg(polars.col("step").max(), *(polars.col(name).drop_nulls().last() for name in names))
+    return frame.update(last, on="run_id", how="left")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -86,11 +86,11 @@ def _closest_option(group: str, values: Mapping[str, Plain]) -> str:
     """The option of a group that builds the same class and differs in the fewest values; else the class's name."""
     target = values[f"{group}._target_"]
     found = [
-        (sum(values.get(key) != value for key, value in option.items() if "${" not in str(value)), name)
+        (sum(values.get(key) != value for key, value in option.items() if "${" not in str(value)), len(name), name)
         for name, option in _options(group).items()
         if option.get(f"{group}._target_") == target
     ]
-    return min(found)[1] if found else str(target).rpartition(".")[2]
+    return min(found)[2] if found else str(target).rpartition(".")[2]
 
 
 @lru_cache

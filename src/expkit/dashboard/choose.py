@@ -1,0 +1,88 @@
+"""Choices that several pages offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars
+import streamlit as st
+
+from expkit.dashboard import escape, look, reading
+from expkit.errors import UserError
+
+EXAMPLE = "optimizer.lr>0.01 and seed<5"
+
+
+def condition(key: str) -> str | None:
+    """A condition on runs, as `--where` takes it."""
+    written = st.text_input("Filter", key=key, placeholder=EXAMPLE, help=f"As in `--where`: {escape.markdown(EXAMPLE)}")
+    return written.strip() or None
+
+
+def runs(where: str | None) -> polars.DataFrame:
+    """The runs that a condition holds for; a page says so and ends if it is not one."""
+    try:
+        return reading.all_runs(where)
+    except UserError as error:
+        complain(error)
+        st.stop()
+
+
+def complain(error: UserError) -> None:
+    """One message about what is the user's to mend."""
+    st.warning(escape.markdown(error.message), icon=":material/error:")
+    if error.hint:
+        st.caption(escape.markdown(error.hint))
+
+
+def nothing(text: str, command: str) -> None:
+    """An empty page says how it would not be."""
+    st.info(text, icon=":material/inbox:")
+    st.code(command, language="bash")
+
+
+def one(label: str, names: Sequence[str], key: str, index: int = 0, help: str | None = None) -> str | None:
+    """One of several names, which may come from runs; None if there are none."""
+    if not names:
+        return None
+    if st.session_state.get(key) not in names:
+        st.session_state.pop(key, None)
+    return st.selectbox(label, names, index=min(index, len(names) - 1), key=key, format_func=escape.clean, help=help)
+
+
+def several(label: str, names: Sequence[str], key: str, default: Sequence[str] = (), help: str | None = None) -> list[str]:
+    """Some of several names."""
+    if key in st.session_state:
+        st.session_state[key] = [name for name in st.session_state[key] if name in names]
+    return st.multiselect(
+        label,
+        names,
+        default=None if key in st.session_state else [name for name in default if name in names],
+        key=key,
+        format_func=escape.clean,
+        placeholder="",
+        help=help,
+    )
+
+
+def row_of(title: str, frame: polars.DataFrame) -> None:
+    """A small table of texts."""
+    if title:
+        st.subheader(title, anchor=False)
+    st.dataframe(cleaned(frame), hide_index=True, width="stretch")
+
+
+def cleaned(frame: polars.DataFrame) -> polars.DataFrame:
+    """The same without control characters in texts and names; states with their signs."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == polars.String]
+    pattern = f"{escape.SEQUENCES.pattern}|{escape.CONTROLS.pattern}"
+    frame = frame.with_columns(polars.col(name).str.replace_all(pattern, "") for name in texts)
+    if "state" in frame.columns:
+        frame = frame.with_columns(polars.col("state").replace(look.STATES))
+    return frame.rename({name: escape.clean(name) for name in frame.columns})
+
+
+def low_is_good(metric: str) -> bool:
+    """Whether a metric's name says that small values are the good ones."""
+    last = metric.split("/")[-1]
+    return any(word in last for word in ("loss", "mse", "mae", "error", "perplexity", "seconds", "nll"))

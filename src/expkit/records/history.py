@@ -1,0 +1,38 @@
+"""The metrics of runs over their steps, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from expkit.errors import ConfigError, did_you_mean
+from expkit.records.metrics import read
+
+if TYPE_CHECKING:
+    import polars
+
+
+def read_history(frame: polars.DataFrame, metrics: Sequence[str] | None = None) -> polars.DataFrame:
+    """What `expkit.records.history` returns, of runs that a frame with 'run_id' and 'path' lists.
+
+    Raises:
+        ConfigError: no run has a metric of that name.
+    """
+    import polars
+
+    parts, known = [], set()
+    for run_id, path in frame.select("run_id", "path").iter_rows():
+        try:
+            rows = read(f"{path}/metrics.parquet")  # type: ignore[arg-type]
+        except (OSError, polars.exceptions.PolarsError):
+            continue  # nothing logged yet, a row of a dense sweep, or damaged
+        known.update(rows.columns)
+        chosen = [name for name in rows.columns if name != "step" and (metrics is None or name in metrics)]
+        parts.append(rows.select(polars.lit(run_id).alias("run_id"), "step", *chosen))
+    for name in metrics or ():
+        if parts and name not in known:
+            raise ConfigError(f"No run has a metric '{name}'.", did_you_mean(name, known - {"step"}))
+    if not parts:
+        schema = {"run_id": polars.String(), "step": polars.Int64(), **dict.fromkeys(metrics or (), polars.Float64())}
+        return polars.DataFrame(schema=schema)
+    return polars.concat(parts, how="diagonal_relaxed")
