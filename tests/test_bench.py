@@ -102,3 +102,28 @@ def test_the_table_and_the_file(tmp_path: Path) -> None:
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{row['what']}  "))
         assert f"{row['median']:.3f} s" in line or f"{row['median']:.2f} x" in line
     assert f"torch {results['machine']['torch']}" in printed.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_sweeps_are_measured_every_way(tmp_path: Path) -> None:
+    results = tmp_path / "speed.json"
+    command = [sys.executable, str(BENCH / "sweep_speed.py"), "--quick", "--only", "fractal", "--json", str(results)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (problem,) = json.loads(results.read_text())["problems"]
+    assert len(problem["microseconds"]) == 6
+    assert all(value > 0 for value in problem["microseconds"].values())
+    assert all(row["lowest"] <= row["median"] <= row["highest"] for row in problem["rows"])
+    assert "fused engine / bare kernel" in done.stdout
+
+
+def test_the_bare_kernel_of_the_benchmark_computes_what_the_engine_does(load: Callable[[str], ModuleType]) -> None:
+    problems = load("sweep_problems")
+    problem = problems.PROBLEMS["fractal"](runs=3, steps=4)
+    kernel, engine = problems.Kernel(problem, 3), problem.stack(3)
+    for _ in range(4):
+        kernel.advance()
+        engine.advance()
+    weights = list(kernel.parameters.values())
+    for own, other in zip(engine.stack.parameters.values(), weights, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,12 @@ COMMANDS = {
     "runs": ("expkit.commands.runs", "the recorded runs"),
     "sweeps": ("expkit.commands.sweeps", "the sweeps, or the runs of one"),
     "resume": ("expkit.commands.sweeps", "go on with a sweep: what is missing, failed or was interrupted"),
+    "diff": ("expkit.commands.diff", "what differs between two runs: configuration, environment, code, results"),
+    "replay": ("expkit.commands.replay", "run a recorded run's configuration again: are the metrics the same?"),
+    "export": ("expkit.commands.export", "pack runs into one file"),
+    "import": ("expkit.commands.imports", "take in runs from such a file"),
+    "init": ("expkit.commands.init", "make a project of your own, with an example"),
+    "new": ("expkit.commands.new", "begin an experiment in it: configuration, study, page"),
     "sync": ("expkit.commands.sync", "upload runs that W&B kept offline"),
     "doctor": ("expkit.commands.doctor", "what works on this machine, and how to get the rest"),
     "completion": ("expkit.commands.completion", 'shell completion: eval "$(expkit completion bash)"'),
@@ -68,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         getattr(command, f"add_{name}_arguments")(parser)
         parser.add_argument("--json", action="store_true", help="print JSON for scripts, on standard output")
         parser.add_argument("--debug", action="store_true", help="show tracebacks")
-        return int(getattr(command, name)(parser.parse_intermixed_args(rest)) or 0)
+        function = f"{name}_" if keyword.iskeyword(name) else name  # `import` cannot be a function's name
+        return int(getattr(command, function)(parser.parse_intermixed_args(rest)) or 0)
     except UserError as error:
         if debug:
             raise

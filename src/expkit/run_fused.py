@@ -15,6 +15,7 @@ from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.identity import run_ids
 from expkit.records.environment import environment
+from expkit.records.files import allow_open_files
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
@@ -47,6 +48,7 @@ def run_fused(
         NotFusable: they differ in more than numbers, or need what the fused engine does not do. Nothing was started.
     """
     records: list[Record | None] = [None] * len(composed)
+    allow_open_files(len(composed) + 256)  # a claim is one
     with ExitStack() as claims:
         waiting: list[int] = []
         ids = run_ids([one.config for one in composed])

@@ -97,11 +97,11 @@ def run_again(record: Record, scratch: Path, engine: str, view: View) -> Record:
 
 def replayable(config: Mapping[str, Any], store: Path) -> dict[str, Any]:
     """A recorded configuration without what acts outside the run: no loggers, and no search that it reports to."""
-    config = copy.deepcopy(dict(config))
-    config["paths"] = {**(config.get("paths") or {}), "runs": str(store)}
-    config["logger"] = {}
-    config.get("sweep", {}).pop("trial", None)
-    return config
+    again = copy.deepcopy(dict(config))
+    again["paths"] = {**(again.get("paths") or {}), "runs": str(store)}
+    again["logger"] = {}
+    again.get("sweep", {}).pop("trial", None)
+    return again
 
 
 def findings(record: Record, again: Record, tolerance: float | None = None) -> dict[str, Any]:
@@ -233,8 +233,7 @@ def _print_differing(differing: Mapping[str, Mapping[str, Any]]) -> None:
         table.add_row(
             printable(name),
             f"{one['first_step']:,}",
-            f"{one['largest']:.2e}",
-            f"{one['relative']:.2e}",
+            *("not finite" if one[key] is None else f"{one[key]:.2e}" for key in ("largest", "relative")),
             f"{one['at_step']:,}",
         )
     console = new_console()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from expkit.records.files import read_json
@@ -106,11 +107,15 @@ class Comparison:
         return all(one.scaled <= tolerance for one in self.differing.values())
 
     def as_json(self) -> dict[str, Any]:
+        """Plain values; differences that are infinite are null."""
         return {
             "steps": self.steps,
             "metrics": self.metrics,
             "first_step": self.first_step,
-            "differing": {name: asdict(one) for name, one in self.differing.items()},
+            "differing": {
+                name: {key: value if isfinite(value) else None for key, value in asdict(one).items()}
+                for name, one in self.differing.items()
+            },
         }
 
 
@@ -146,6 +151,11 @@ def _flat(config: Mapping[str, Any], leave_out: tuple[str, ...], prefix: str) ->
             yield from _flat(value, (), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _recorded_code(environment: Mapping[str, Any]) -> dict[str, Any]:
+    git = environment.get("git") or {}
+    return {key: git[key] for key in ("commit", "diff", "untracked") if git.get(key) is not None}
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:

@@ -15,7 +15,7 @@ DAMAGED = "damaged"
 
 def read_row(folder: Path | str) -> dict[str, Any]:
     """'run_id', 'state' (as it was written down), 'started', 'seconds', 'step', the configuration's plain values by
-    dotted name, the last metrics by name; and '_overrides', '_summary' (JSON), '_error' for commands that print them.
+    dotted name, the last metrics by name; and '_began' (nanoseconds), '_overrides', '_summary' (JSON), '_error'.
 
     A record that cannot be read has the state 'damaged', and '_error' says why; nothing is raised.
     """
@@ -28,6 +28,7 @@ def read_row(folder: Path | str) -> dict[str, Any]:
     row |= {"started": _text(status.get("started")), "seconds": _number(status.get("seconds"))}
     row["_overrides"] = json.dumps(overrides)
     try:
+        row["_began"] = os.stat(f"{folder}/config.yaml").st_mtime_ns
         config = plain_values(_read(f"{folder}/config.yaml"), {**chosen(overrides), **(status.get("choices") or {})})
     except (OSError, ValueError):
         return {**row, "_error": "config.yaml is not readable"}

@@ -40,7 +40,6 @@ def select_runs(which: Sequence[str], root: Path | str | None = None, where: str
     if len(broken):
         damaged += broken["path"].to_list()
         frame = frame.filter(polars.col("state") != DAMAGED)
-        frame = frame.select(name for name in frame.columns if name in FIRST or frame[name].dtype != polars.Null)
     if damaged:
         warnings.warn(_complaint(damaged), DamagedRecordWarning, stacklevel=3)
     if where is not None and len(frame):
@@ -165,7 +164,7 @@ class _Chosen:
 def _of_store(root: Path, experiments: set[str] | list[str] | None = None) -> polars.DataFrame:
     import polars
 
-    frame = Index(root).frame(experiments, select=lambda name: not name.startswith("_"))
+    frame = Index(root).frame(experiments, select=lambda name: name == "_began" or not name.startswith("_"))
     path = polars.concat_str(polars.lit(f"{root.absolute()}/"), "experiment", polars.lit("/"), "run_id")
     return frame.with_columns(path=path).drop("_signature", strict=False)
 
@@ -174,16 +173,18 @@ def _arranged(frame: polars.DataFrame) -> polars.DataFrame:
     """Facts, then the configuration, then metrics; newest first, and each run once."""
     import polars
 
-    frame = frame.drop([name for name in frame.columns if name.startswith("_")])
-    kinds = {"seconds": polars.Float64(), "step": polars.Int64()}
+    kinds = {"seconds": polars.Float64(), "step": polars.Int64(), "_began": polars.Int64()}
     frame = frame.with_columns(
-        polars.lit(None, kinds.get(name, polars.String())).alias(name) for name in FIRST if name not in frame.columns
+        polars.lit(None, kinds.get(name, polars.String())).alias(name)
+        for name in (*FIRST, "_began")
+        if name not in frame.columns
     ).with_columns(polars.col(name).cast(kind, strict=False) for name, kind in kinds.items())
-    config = [name for name in frame.columns if "/" not in name and name not in FIRST]
+    config = [name for name in frame.columns if "/" not in name and name not in FIRST and not name.startswith("_")]
     metrics = [name for name in frame.columns if "/" in name]
     # By their folders, not ids: a sweep in its own store and a copy elsewhere are two records of one run.
     once = frame.unique(("path", "run_id"), maintain_order=True) if len(frame) else frame
-    return once.select(*FIRST, *config, *metrics).sort("started", descending=True, nulls_last=True, maintain_order=True)
+    newest = once.sort("started", "_began", descending=True, nulls_last=True, maintain_order=True)
+    return newest.select(*FIRST, *config, *metrics)
 
 
 def _names(folder: Path) -> list[str]:

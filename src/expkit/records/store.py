@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,7 @@ class Store:
         folder = Path(which)
         if (folder / "status.json").exists():
             return Record(folder.absolute())
-        records = list(self)
-        found = [record for record in records if record.run_id.startswith(which)]
+        found = [Record(path.parent.absolute()) for path in self.root.glob(f"*/{glob.escape(which)}*/status.json")]
         if len(found) == 1:
             return found[0]
         if found:
@@ -45,7 +45,7 @@ class Store:
             )
         raise UserError(
             f"There is no run '{which}' in {self.root}.",
-            did_you_mean(which, (record.run_id for record in records))
+            did_you_mean(which, (record.run_id for record in self))
             or "`expkit runs` lists runs; --runs DIR looks elsewhere.",
         )
 

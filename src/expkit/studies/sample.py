@@ -153,8 +153,8 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     n = len(ordered)
     lower, upper = ordered[(n - 1) // 2], ordered[n // 2]
     middle = lower if lower == upper else (lower + upper) / 2
-    beyond = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))  # values left out at either end
-    if stats.binom.cdf(beyond - 1, n, 0.5) > (1 - CONFIDENCE) / 2 or beyond == 0:
+    beyond = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))  # rank, from either end, of the value that bounds it
+    if beyond == 0:
         return middle, -math.inf, math.inf
     return middle, ordered[beyond - 1], ordered[n - beyond]
 
