@@ -140,8 +140,8 @@ class Search:
         """The trial has these values.
 
         One that is not a number (a run that diverged) counts as the worst possible. Optuna's own answer to it, a
-        failed trial, is not seen by samplers: of 48 trials with TPE for a learning rate between 1e-5 and 1e3, where a toy
-        problem diverges above 0.3, 28 diverged, against 16 (mean of 12 seeds).
+        failed trial, is not seen by samplers: of 48 trials with TPE for a learning rate between 1e-5 and 1e3, on a toy
+        problem that diverges above 0.3, 28 diverged, against 16 (mean of 12 seeds).
         """
         worst = {"minimize": math.inf, "maximize": -math.inf}
         told = [
