@@ -81,7 +81,7 @@ def main() -> None:
     axes = [np.geomspace(*ends, options.resolution) for ends in (x, y)]
     whole = Map(axes[0], axes[1], train(axes[0], axes[1]))
     if whole.converged.all() or not whole.converged.any():
-        raise SystemExit(f"There is no boundary in this map of seed {options.seed}: the axes are around that of seed 0.")
+        raise SystemExit(f"No boundary in this map of seed {options.seed}: the axes are around that of seed 0.")
     levels = zoom(train, whole, options.zooms, resolution=options.resolution, quantile=options.quantile)
     for number, level in enumerate(levels):
         dimension = level.dimension

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import yaml
 
+from expkit.records.index import Index
+
 EXPERIMENTS = ("xor_clusters-two_layer_relu", "wine-mlp", "mnist1d-cnn", "markov_text-gpt")
 OPTIMIZERS = {"sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"}
 TAIL = """\
@@ -89,7 +91,7 @@ def main() -> None:
 
 def measure(root: Path, repeats: int) -> None:
     """Prints seconds: the first use, which reads every record, and then the median of several."""
-    count = "from expkit.records import runs; print(len(runs(root=r'%s')))" % root
+    count = f"from expkit.records import runs; print(len(runs(root={str(root)!r})))"
     first = ["wine-mlp", "--runs", str(root)]
     commands = {
         "python -c 'runs()'": [sys.executable, "-c", count],
@@ -100,9 +102,12 @@ def measure(root: Path, repeats: int) -> None:
         "expkit compare --where": [sys.executable, "-m", "expkit", "compare", "--where", "model.width==64", *first],
     }
     call = commands["python -c 'runs()'"]
+    Index(root).forget()
     print(f"the first use, without an index: {timed(lambda: subprocess.run(call, check=True)):.1f} s")
     for name, command in commands.items():
-        times = sorted(timed(lambda c=command: subprocess.run(c, check=True, capture_output=True)) for _ in range(repeats))
+        times = sorted(
+            timed(lambda c=command: subprocess.run(c, check=True, capture_output=True)) for _ in range(repeats)
+        )
         print(f"{name:32} {times[len(times) // 2]:.2f} s  ({times[0]:.2f} to {times[-1]:.2f})")
     inside = sorted(_inside(root, repeats))
     print(f"{'runs() in a notebook':32} {inside[len(inside) // 2]:.2f} s  ({inside[0]:.2f} to {inside[-1]:.2f})")
@@ -134,7 +139,13 @@ def write_records(root: Path, count: int) -> None:
         status = {"run_id": folder.name, "status": "complete", "overrides": [f"optimizer.lr={lr}", f"seed={seed}"]}
         times = {"started": f"2026-11-{1 + number % 28:02}T12:00:00+00:00", "seconds": 1.5, "error": None}
         loss = draw.random() + (optimizer == "sgd")
-        summary = {"step": 400, "train/loss": loss, "train/acc": 0.9, "test/loss": loss * 1.1, "test/acc": 0.8 - loss / 9}
+        summary = {
+            "step": 400,
+            "train/loss": loss,
+            "train/acc": 0.9,
+            "test/loss": loss * 1.1,
+            "test/acc": 0.8 - loss / 9,
+        }
         (folder / "status.json").write_text(json.dumps({**status, **times}))
         (folder / "summary.json").write_text(json.dumps(summary))
 

@@ -110,7 +110,7 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if "," in scale or scale not in {*scales, "smoke"}:
         known = ", ".join(["default", "smoke", *(name for name in scales if name != "smoke")])
         raise ConfigError(f"Experiment '{experiment}' has no scale '{scale}'.", f"It has: {known}.")
-    return [*(f"{key}={_hydra_value(value)}" for key, value in (scales.get(scale) or {}).items()), *overrides]
+    return [*(f"{key}={hydra_value(value)}" for key, value in (scales.get(scale) or {}).items()), *overrides]
 
 
 def experiments() -> dict[str, Path]:
@@ -179,14 +179,14 @@ def _choice(overrides: Sequence[str], group: str) -> str | None:
     return chosen[-1] if chosen and chosen[-1] not in ("null", "") else None
 
 
-def _hydra_value(value: Any) -> str:
+def hydra_value(value: Any) -> str:
     """A YAML value in the grammar of Hydra's overrides."""
     if isinstance(value, str):
         return value if re.fullmatch(r"[\w./${}:-]+", value) else "'" + value.replace("'", r"\'") + "'"
     if isinstance(value, list):
-        return "[" + ",".join(map(_hydra_value, value)) + "]"
+        return "[" + ",".join(map(hydra_value, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{hydra_value(item)}" for key, item in value.items()) + "}"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)

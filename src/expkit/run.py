@@ -57,7 +57,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
         if record.state in FINISHED:
             observer.cached(record)
             return record
-        record.begin(config, composed.overrides)
+        record.begin(config, composed.overrides, composed.choices)
         observer.begun(record, composed)
         log = MetricLog(record.metrics_file)
         loggers = RunLoggers(config, record, observer.warn)

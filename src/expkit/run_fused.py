@@ -138,7 +138,7 @@ def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Pa
     facts = {**environment(), "torch": torch_facts(), "engine": "fused"}
     loggers = []
     for member, training in zip(members, trainings, strict=True):
-        member.record.begin(member.composed.config, member.composed.overrides)
+        member.record.begin(member.composed.config, member.composed.overrides, member.composed.choices)
         member.record.write_environment(facts)
         member.observer.begun(member.record, member.composed)
         loggers.append(RunLoggers(member.composed.config, member.record, member.observer.warn))

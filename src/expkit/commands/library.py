@@ -68,22 +68,20 @@ def _configs() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
     """The stable fields of `expkit list --json`; claims and verdicts are those of the experiment's evidence."""
+    from expkit.studies.evidence import evidence, is_stale
+
     paper = config.get("paper") or {}
-    evidence = _evidence(name)
+    found = evidence(name)
+    claims = found["claims"] if found else []
     return {
         "name": name,
         "family": paper.get("family"),
         "paper": {key: paper.get(key) for key in ("title", "arxiv")},
         "finding": paper.get("finding"),
-        "claims": [claim.get("claim") for claim in evidence],
-        "verdicts": [claim.get("verdict") for claim in evidence],
-        "stale": None if not evidence else False,
+        "claims": [claim.get("claim") for claim in claims],
+        "verdicts": [claim.get("verdict") for claim in claims],
+        "stale": is_stale(name),
     }
-
-
-def _evidence(name: str) -> Any:
-    path = library.root() / "experiments" / name / "results.json"
-    return json.loads(path.read_text())["claims"] if path.exists() else []
 
 
 def _runs(name: str, root: str | None) -> Any:
@@ -103,23 +101,45 @@ def _print_list(entries: Any) -> None:
     if not entries:
         console.print("No experiment matches.")
         return
-    table = Table("experiment", "family", "arXiv", "finding", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(
+        "experiment", "family", "arXiv", "claims", "finding", box=None, header_style="dim", padding=(0, 2, 0, 0)
+    )
     for entry in entries:
         finding = entry["finding"] or entry["paper"]["title"] or ""
         table.add_row(
-            Text(entry["name"], style="bold"), entry["family"] or "", entry["paper"]["arxiv"] or "", Text(finding)
+            Text(entry["name"], style="bold"),
+            entry["family"] or "",
+            entry["paper"]["arxiv"] or "",
+            _verdicts(entry),
+            Text(finding),
         )
     console.print(table)
     console.print()
+    stale = sum(bool(entry["stale"]) for entry in entries)
+    if stale:
+        console.print(Text(f"Evidence of {stale} is stale, that is, of other runs or claims: expkit reproduce --stale"))
     count = "1 experiment" if len(entries) == 1 else f"{len(entries)} experiments"
     name = entries[0]["name"]
     console.print(Text(f"{count}.  About one: expkit show {name}  Run it: expkit train +experiment={name}"))
+
+
+def _verdicts(entry: dict[str, Any]) -> Any:
+    """How many of an experiment's claims are reproduced: 3/4, or 3/4 stale; empty without evidence."""
+    from rich.text import Text
+
+    verdicts = entry["verdicts"]
+    if not verdicts:
+        return Text("")
+    tested = [verdict for verdict in verdicts if verdict != "not testable here"]
+    share = f"{tested.count('reproduced')}/{len(tested)}"
+    return Text(f"{share} stale", style="yellow") if entry["stale"] else Text(share)
 
 
 def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any, runs: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from expkit.studies.claims import study_file
     from expkit.views import text
     from expkit.views.console import new_console
     from expkit.views.terminal import config_tree
@@ -141,11 +161,14 @@ def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any,
     for scale, changes in (raw.get("scales") or {}).items():
         changed = ", ".join(f"{key}={value}" for key, value in changes.items())
         facts.add_row("", Text(f"expkit train +experiment={name} scale={scale}    ({changed})"))
-    readme = library.root() / "experiments" / name / "README.md"
-    if readme.exists():
+    if study_file(name):
+        facts.add_row("verify", Text(f"expkit reproduce {name}"))
+    pages = (folder / "experiments" / name / "README.md" for folder in library.code_folders())
+    if readme := next((page for page in pages if page.exists()), None):
         facts.add_row("more", Text(text.short_path(readme)))
     console.print(facts)
     console.print()
+    _print_evidence(entry, console)
     console.print(config_tree(composed.config, composed.choices, title="configuration"))
     console.print()
     if not runs:
@@ -155,3 +178,24 @@ def _print_experiment(entry: dict[str, Any], raw: dict[str, Any], composed: Any,
         console.print(Text(f"{run['run_id']}  {run['status']:<11}  {metrics}"))
     if len(runs) > 5:
         console.print(Text(f"... and {len(runs) - 5} more: expkit runs {name}"))
+
+
+def _print_evidence(entry: dict[str, Any], console: Any) -> None:
+    """Its claims, with what was measured when they were last tested."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from expkit.studies.evidence import evidence
+
+    found = evidence(entry["name"])
+    if found is None:
+        return
+    stale = ", stale: its runs or claims are others now" if entry["stale"] else ""
+    table = Table(title=f"evidence of {found.get('date')}{stale}", title_justify="left", header_style="dim")
+    for column in ("claim", "measured", "seeds", "verdict"):
+        table.add_column(column, justify="right" if column == "seeds" else "left")
+    for claim in found["claims"]:
+        measured = Text(str(claim.get("measured")).replace("; ", "\n"))
+        table.add_row(Text(claim["claim"]), measured, str(claim.get("seeds")), Text(claim["verdict"]))
+    console.print(table)
+    console.print()

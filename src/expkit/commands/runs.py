@@ -23,7 +23,9 @@ def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only runs of these")
     parser.add_argument("--status", choices=STATES, help="only runs in this state")
     parser.add_argument("--sweep", metavar="SWEEP", help="only runs of this sweep; a part of its name will do")
-    parser.add_argument("--where", metavar="CONDITION", help="such as \"optimizer.lr>0.01 and seed<5 and data=='wine'\"")
+    parser.add_argument(
+        "--where", metavar="CONDITION", help="such as \"optimizer.lr>0.01 and seed<5 and data=='wine'\""
+    )
     parser.add_argument("--limit", type=int, default=30, help="at most so many, newest first; 0 for all (default: 30)")
     parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
     parser.add_argument("--rebuild", action="store_true", help="read every record anew, and say which are damaged")
@@ -35,34 +37,38 @@ def runs(options: argparse.Namespace) -> None:
     store = Store(options.runs)
     if options.rebuild:
         _rebuild(store)
-    found = _of_sweep(store, options) if options.sweep else _of_store(store, options)
-    rows = [row for row in found if options.status in (None, row["status"])]
-    shown = rows if options.limit == 0 or options.json else rows[: options.limit]
-    shown = [_with_summary(row) for row in shown]
+    limit = None if options.limit == 0 or options.json else options.limit
+    rows, total = _of_sweep(store, options, limit) if options.sweep else _of_store(store, options, limit)
+    shown = [_decoded(row) for row in rows]
     if options.json:
         print(json.dumps([_as_json(row) for row in shown], indent=2))
     else:
-        _print(shown, len(rows), str(store.root))
+        _print(shown, total, str(store.root))
 
 
 Row = dict[str, Any]
-"""The fields of `Record.as_json`, with 'started', 'seconds' and 'overrides'; 'summary' may be a function."""
+"""The fields of `Record.as_json`, with 'started', 'seconds' and 'overrides'."""
 
 
-def _of_store(store: Store, options: argparse.Namespace) -> list[Row]:
+def _of_store(store: Store, options: argparse.Namespace, limit: int | None) -> tuple[list[Row], int]:
+    """The newest runs, at most so many, and how many there are."""
+    import polars
+
     select: Callable[[str], bool] | None = None if options.where else SHOWN.__contains__
     frame = _index_frame(store, options.experiments or None, select)
     if options.where and len(frame):
         from expkit.records.where import condition
 
         frame = frame.filter(condition(options.where, frame.schema))
+    if options.status:
+        frame = frame.filter(polars.col("state") == options.status)
     if "_began" in frame.columns:
         frame = frame.sort("_began", descending=True, nulls_last=True)
-    return _rows(frame, store.root)
+    return _rows(frame.head(len(frame) if limit is None else limit), store.root), len(frame)
 
 
-def _of_sweep(store: Store, options: argparse.Namespace) -> list[Row]:
-    """The runs of a sweep, in its order."""
+def _of_sweep(store: Store, options: argparse.Namespace, limit: int | None) -> tuple[list[Row], int]:
+    """The same of a sweep, in its order."""
     from expkit.sweeps.dense import row_records
     from expkit.sweeps.sweep import find
 
@@ -87,7 +93,8 @@ def _of_sweep(store: Store, options: argparse.Namespace) -> list[Row]:
 
         chosen = set(selected(sweep.id, root=store.root, where=options.where)["run_id"].to_list())
         rows = [row for row in rows if row["run_id"] in chosen]
-    return rows
+    rows = [row for row in rows if options.status in (None, row["status"])]
+    return rows[:limit], len(rows)
 
 
 def _experiments(runs: Sequence[str]) -> set[str]:
@@ -95,9 +102,7 @@ def _experiments(runs: Sequence[str]) -> set[str]:
     return {run.rpartition("/")[0] for run in runs}
 
 
-def _index_frame(
-    store: Store, experiments: Any, select: Callable[[str], bool] | None
-) -> polars.DataFrame:
+def _index_frame(store: Store, experiments: Any, select: Callable[[str], bool] | None) -> polars.DataFrame:
     from expkit.records.index import Index
 
     return Index(store.root).frame(experiments, select=select)
@@ -127,8 +132,8 @@ def _rows(frame: polars.DataFrame, root: Path) -> list[Row]:
     ]
 
 
-def _with_summary(row: Row) -> Row:
-    """Decoded, which is done for what is shown only."""
+def _decoded(row: Row) -> Row:
+    """With the JSON text of the index as what it says."""
     for name in ("summary", "overrides"):
         if not isinstance(row.get(name), dict | list):
             row[name] = json.loads(row.get(name) or ("{}" if name == "summary" else "[]"))

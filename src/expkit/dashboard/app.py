@@ -5,8 +5,9 @@ import streamlit as st
 from expkit.dashboard import look, navigation
 from expkit.dashboard.views import compare, library, run, runs, sweeps
 
-st.set_page_config(page_title="expkit", page_icon=":material/labs:", layout="wide")
+st.set_page_config(page_title="expkit", page_icon=look.icon(), layout="wide")
 st.html(look.STYLE)
+st.logo(look.LOGO, size="medium")
 
 navigation.pages = {
     "runs": st.Page(runs.show, title="Runs", icon=":material/table_rows:", url_path="runs", default=True),

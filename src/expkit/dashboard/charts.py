@@ -10,16 +10,22 @@ import numpy as np
 import plotly.graph_objects as go
 import polars
 from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
 
 from expkit.dashboard import escape
 from expkit.dashboard.points import LINES, POINTS, Map, is_logarithmic, mean_and_band, smoothed, thinned
+from expkit.sweeps.sweep import runs
 
 MOST_LINES = 120
 """In one figure of curves; more tell nobody anything."""
 MOST_MEANS = 12
 DASHES = ("solid", "dash", "dot", "dashdot")
 SCALE = "Viridis"
-CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+CONFIG = {
+    "displaylogo": False,
+    "displayModeBar": "hover",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
 """Of Plotly's own buttons."""
 
 
@@ -60,6 +66,35 @@ def curves(
     if log_y:
         figure.update_yaxes(exponentformat="power", dtick=1 if _decades(known[metric]) > 1.5 else None)
     return _finished(figure, legend=len(groups) > 1 or averaged)
+
+
+def panel(
+    logged: polars.DataFrame, metrics: Sequence[str], title: str, palette: Sequence[str], *, log_x: bool, log_y: bool
+) -> go.Figure:
+    """Several metrics of one run over its steps.
+
+    Args:
+        logged: column 'step', and one for each metric.
+    """
+    figure = go.Figure()
+    limit = max(50, POINTS // (4 * len(metrics)))
+    for place, metric in enumerate(metrics):
+        known = logged.filter(polars.col(metric).is_not_null())
+        kept = thinned(len(known), limit, log_x)
+        step = known["step"].to_numpy()[kept]
+        figure.add_scatter(
+            x=_steps(step, log_x),
+            y=known[metric].to_numpy()[kept],
+            customdata=step,
+            mode="lines+markers" if len(kept) < 40 else "lines",
+            marker={"size": 5},
+            line={"color": palette[place % len(palette)], "dash": _dash(place, palette), "width": 2},
+            name=escape.figure(metric),
+            hovertemplate="step %{customdata}: %{y:.4g}",
+        )
+    _step_axis(figure, logged["step"], log_x)
+    figure.update_yaxes(title=escape.figure(title), type="log" if log_y else "linear")
+    return _finished(figure, legend=True, height=340)
 
 
 def _add_run(
@@ -131,7 +166,7 @@ def _add_mean(
         mode="lines+markers" if len(kept) < 25 else "lines",
         marker={"size": 5},
         line={"color": colour, "dash": _dash(place, palette), "width": 2.2},
-        name=escape.figure(f"{name} ({band['runs'].max()} runs)"),
+        name=escape.figure(f"{name} ({runs(int(band['runs'].to_numpy().max()))})"),
         legendgroup=str(place),
         hovertemplate="step %{customdata[0]}: %{y:.4g} [%{customdata[1]:.4g}, %{customdata[2]:.4g}], "
         "%{customdata[3]} runs",
@@ -158,8 +193,8 @@ def heat_map(grid: Map, x: str, y: str, metric: str, statistic: str, log_colour:
         go.Heatmap(
             x=grid.x,
             y=grid.y,
-            z=shown.astype(np.float32),
-            customdata=np.dstack([values, grid.runs]).astype(np.float32),
+            z=shown,
+            customdata=np.dstack([values, grid.runs]),
             colorscale=SCALE,
             zmin=float(low),
             zmax=float(high) if high > low else float(low) + 1e-9,
@@ -210,12 +245,12 @@ def over_one_key(frame: polars.DataFrame, key: str, metric: str, palette: Sequen
     return _finished(figure, legend=True, height=460)
 
 
-def parallel(frame: polars.DataFrame, keys: Sequence[str], metric: str, best_low: bool, text: str) -> go.Figure:
+def parallel(frame: polars.DataFrame, keys: Sequence[str], metric: str, best_low: bool, dark: bool) -> go.Figure:
     """A line for each run through the values of its keys, coloured by a metric; sampled where there are many.
 
     Args:
         best_low: whether small values of the metric are the good ones, which are drawn on top.
-        text: the colour of text.
+        dark: whether lines and texts are seen on a dark page.
     """
     finite = frame.filter(polars.col(metric).is_finite())
     if len(finite) > LINES:
@@ -224,11 +259,14 @@ def parallel(frame: polars.DataFrame, keys: Sequence[str], metric: str, best_low
     finite = finite.sort(metric, descending=best_low)
     values = finite[metric].cast(polars.Float64).to_numpy()
     colours = np.argsort(np.argsort(values)) if _is_skewed(values) else values
+    text = "#e4e8ed" if dark else "#1d2733"
+    # Without the end of the scale that the page's own colour would swallow.
+    visible = sample_colorscale(SCALE, np.linspace(0.28, 1.0, 12) if dark else np.linspace(0.0, 0.93, 12))
     dimensions = [_dimension(finite[key], key) for key in [*keys, metric]]
     figure = go.Figure(
         go.Parcoords(
             dimensions=dimensions,
-            line={"color": colours, "colorscale": SCALE, "reversescale": best_low, "showscale": False},
+            line={"color": colours, "colorscale": visible, "reversescale": best_low, "showscale": False},
             labelfont={"color": text, "size": 13},
             tickfont={"color": text, "size": 11},
             rangefont={"color": "rgba(0,0,0,0)", "size": 1},
@@ -262,10 +300,10 @@ def bars(values: Mapping[str, float], label: str, colour: str) -> go.Figure:
     return figure
 
 
-def summary_bars(frame: polars.DataFrame, metric: str, palette: Sequence[str]) -> go.Figure:
-    """The mean of a metric for each 'name', with its 95 % interval and the runs as points."""
+def summary_bars(frame: polars.DataFrame, metric: str, palette: Sequence[str], best_low: bool) -> go.Figure:
+    """The mean of a metric for each 'name', with its 95 % interval and the runs as strokes; the best on top."""
     finite = frame.filter(polars.col(metric).is_finite())
-    band = mean_and_band(finite, metric, ["name"]).sort("mean", maintain_order=True)
+    band = mean_and_band(finite, metric, ["name"]).sort("mean", descending=best_low)
     places = {name: place for place, name in enumerate(dict.fromkeys(frame["name"]))}
     labels = [escape.figure(name) for name in band["name"]]
     figure = go.Figure()
@@ -284,7 +322,7 @@ def summary_bars(frame: polars.DataFrame, metric: str, palette: Sequence[str]) -
         x=some[metric].to_numpy(),
         y=[escape.figure(name) for name in some["name"]],
         mode="markers",
-        marker={"symbol": "line-ns", "size": 11, "line": {"width": 1.4, "color": "#7d8793"}},
+        marker={"symbol": "line-ns", "size": 11, "line": {"width": 1.6, "color": "#808a96"}},
         hovertemplate="a run: %{x:.4g}<extra></extra>",
         name="a run",
     )
@@ -312,7 +350,10 @@ def _step_axis(figure: go.Figure, steps: polars.Series, log: bool) -> None:
     figure.update_xaxes(title="step")
     if log and len(steps):
         last = int(steps.max() or 1)  # type: ignore[arg-type]
-        ticks = [0.5, *(10.0**power for power in range(math.ceil(math.log10(max(last, 1))) + 1) if 10**power <= 2 * last)]
+        ticks = [
+            0.5,
+            *(10.0**power for power in range(math.ceil(math.log10(max(last, 1))) + 1) if 10**power <= 2 * last),
+        ]
         texts = ["0", *(f"{int(tick):,}" for tick in ticks[1:])]
         figure.update_xaxes(
             type="log",
@@ -330,6 +371,9 @@ def _steps(step: NDArray[Any], log: bool) -> NDArray[Any]:
 def _value_axis(update: Any, values: Sequence[Any] | NDArray[Any]) -> None:
     if len(values) and isinstance(values[0], str):
         update(type="category")
+    elif len(values) <= 12:
+        logarithmic = is_logarithmic(values)
+        update(type="log" if logarithmic else "linear", tickvals=values, ticktext=[f"{value:.3g}" for value in values])
     elif is_logarithmic(values):
         update(type="log", exponentformat="power", dtick=1 if max(values) / min(values) > 100 else None)
     else:
@@ -369,8 +413,8 @@ def _ticks_of_logarithm(low: float, high: float) -> dict[str, list[Any]]:
 
 
 def _decades(values: polars.Series) -> float:
-    positive = values.filter((values > 0) & values.is_finite())
-    return math.log10(positive.max() / positive.min()) if len(positive) else 0.0  # type: ignore[operator]
+    positive = values.filter((values > 0) & values.is_finite()).to_numpy()
+    return float(np.log10(positive.max() / positive.min())) if len(positive) else 0.0
 
 
 def _is_skewed(values: NDArray[np.float64]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import polars
 import streamlit as st
@@ -19,10 +20,10 @@ def condition(key: str) -> str | None:
     return written.strip() or None
 
 
-def runs(where: str | None) -> polars.DataFrame:
+def runs(where: str | None, dense: bool = False) -> polars.DataFrame:
     """The runs that a condition holds for; a page says so and ends if it is not one."""
     try:
-        return reading.all_runs(where)
+        return reading.all_runs(where, dense)
     except UserError as error:
         complain(error)
         st.stop()
@@ -50,7 +51,9 @@ def one(label: str, names: Sequence[str], key: str, index: int = 0, help: str | 
     return st.selectbox(label, names, index=min(index, len(names) - 1), key=key, format_func=escape.clean, help=help)
 
 
-def several(label: str, names: Sequence[str], key: str, default: Sequence[str] = (), help: str | None = None) -> list[str]:
+def several(
+    label: str, names: Sequence[str], key: str, default: Sequence[str] = (), help: str | None = None
+) -> list[str]:
     """Some of several names."""
     if key in st.session_state:
         st.session_state[key] = [name for name in st.session_state[key] if name in names]
@@ -65,11 +68,34 @@ def several(label: str, names: Sequence[str], key: str, default: Sequence[str] =
     )
 
 
-def row_of(title: str, frame: polars.DataFrame) -> None:
-    """A small table of texts."""
-    if title:
-        st.subheader(title, anchor=False)
-    st.dataframe(cleaned(frame), hide_index=True, width="stretch")
+def tabs(parts: Mapping[str, Callable[[], None]], key: str) -> None:
+    """Parts of a page by what their tabs are called, of which only the open one is drawn."""
+    for tab, part in zip(st.tabs(list(parts), key=key, on_change="rerun"), parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                part()
+
+
+def table(frame: polars.DataFrame, height: int = 620, **options: Any) -> Any:
+    """A table that shows texts as they are and numbers with five digits; `options` are those of `st.dataframe`."""
+    names = {name: escape.clean(name) for name in frame.columns}
+    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    columns = {names[name]: st.column_config.NumberColumn(names[name], format=_format(frame[name])) for name in floats}
+    return st.dataframe(
+        cleaned(frame),
+        hide_index=True,
+        placeholder="",
+        height="content" if 34 * len(frame) + 34 < height else height,
+        column_config={**columns, **options.pop("column_config", {})},
+        **options,
+    )
+
+
+def _format(column: polars.Series) -> str:
+    """Exponents where numbers would be too long without."""
+    sizes = column.filter(column.is_finite() & (column != 0)).abs()
+    is_long = len(sizes) > 0 and (sizes.max() >= 1e7 or sizes.min() < 1e-5)  # type: ignore[operator]
+    return "%.2e" if is_long else "%.5g"
 
 
 def cleaned(frame: polars.DataFrame) -> polars.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars
 
+from expkit.dashboard.points import is_logarithmic, spans_decades
 from expkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def importance(frame: polars.DataFrame, keys: Sequence[str], metric: str, method
     """The importance of each key, largest first.
 
     Args:
-        frame: a row a run; those without a finite value of the metric are left out.
+        frame: a row a run; those without a finite value of the metric are left out. Of a metric that spans more than
+            three orders of magnitude, the rank is explained and not the value.
         keys: columns, of numbers or of anything else, which then are categories.
         method: one of `METHODS`.
         low: whether small values of the metric are the good ones.
@@ -43,6 +45,9 @@ def importance(frame: polars.DataFrame, keys: Sequence[str], metric: str, method
     if len(finite) < 8 or not keys or finite[metric].n_unique() < 2:
         raise UserError("There are too few runs that differ to tell what matters: eight at least.")
     sampled = finite.sample(min(len(finite), ROWS), seed=0)
+    values = sampled[metric].cast(polars.Float64)
+    if spans_decades(values.to_numpy()):
+        values = values.rank()  # else a few runs that blew up would be all that there is to explain
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -54,7 +59,7 @@ def importance(frame: polars.DataFrame, keys: Sequence[str], metric: str, method
             optuna.trial.create_trial(
                 params={key: columns[key][row] for key in keys}, distributions=spaces, value=float(value)
             )
-            for row, value in enumerate(sampled[metric])
+            for row, value in enumerate(values)
         ]
     )
     with warnings.catch_warnings():
@@ -69,8 +74,6 @@ def importance(frame: polars.DataFrame, keys: Sequence[str], metric: str, method
 
 def _distribution(column: polars.Series) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    from expkit.dashboard.points import is_logarithmic
 
     if not column.dtype.is_numeric() or column.null_count():
         return CategoricalDistribution(sorted({_text(value) for value in column}))

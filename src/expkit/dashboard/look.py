@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import streamlit as st
+from PIL.Image import Image, fromarray
 
 from expkit.dashboard import escape
 
@@ -29,24 +33,41 @@ VERDICTS = {
     "reproduced": ("✓ reproduced", "green"),
     "partly": ("◐ partly", "orange"),
     "not reproduced": ("✕ not reproduced", "red"),
-    "not testable here": ("– not testable here", "gray"),
+    "not testable here": ("· not testable here", "gray"),
 }
 
+LOGO = Path(__file__).parent / "logo.svg"
 STYLE = """
 <style>
   .stMainBlockContainer {max-width: 1500px; padding: 4.2rem 2.2rem 3rem;}
-  [data-testid="stMetric"] {padding: 0.1rem 0;}
+  .stMainBlockContainer h2 {padding: 0.2rem 0 1rem;}
+  .js-plotly-plot .modebar-container {opacity: 0; transition: opacity 0.2s;}
+  .js-plotly-plot:hover .modebar-container {opacity: 1;}
+  .stMultiSelect [data-tag] {background: color-mix(in srgb, currentColor 10%, transparent); color: inherit;}
+  [data-testid="stMetric"] {padding: 0;}
   [data-testid="stMetricLabel"] p {font-size: 0.8rem; opacity: 0.75;}
-  [data-testid="stElementToolbar"] {opacity: 0.85;}
-  [data-testid="stCode"] button, [data-testid="stCodeCopyButton"] {opacity: 1 !important; transform: none !important;}
+  [data-testid="stCode"] div:has(> [data-testid="stElementToolbarButton"]),
+  [data-testid="stCode"] div:has(> div > [data-testid="stElementToolbarButton"]) {
+    opacity: 1 !important; visibility: visible !important;
+  }
   [data-testid="stDataFrame"] {font-variant-numeric: tabular-nums;}
   @media (max-width: 640px) {
-    .stMainBlockContainer {padding: 4rem 0.9rem 2rem;}
+    .stMainBlockContainer {padding: 4.2rem 0.9rem 2rem;}
+    .stElementContainer:has(> .stMultiSelect, > .stTextInput, > .stSelectbox, > .stSlider) {min-width: 12.5rem;}
     [data-testid="stMetric"] {min-width: 6.5rem;}
   }
 </style>
 """
 """Nothing that comes from runs is ever put in here."""
+
+
+def icon() -> Image:
+    """Three rising bars, for the browser's tab. Streamlit would fetch an icon of its own from the network."""
+    image = np.zeros((32, 32, 4), dtype=np.uint8)
+    for place, (height, colour) in enumerate(((12, "#0072b2"), (20, "#009e73"), (28, "#d55e00"))):
+        rgb = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+        image[30 - height : 30, 3 + 9 * place : 10 + 9 * place] = [*rgb, 255]
+    return fromarray(image)
 
 
 def is_dark() -> bool:
@@ -60,8 +81,9 @@ def palette() -> tuple[str, ...]:
 
 def head(title: str, caption: str) -> None:
     """The top of a page; both texts may come from runs."""
-    st.header(escape.markdown(title), anchor=False)
-    st.caption(escape.markdown(caption))
+    with st.container(gap=None):
+        st.header(escape.markdown(title), anchor=False)
+        st.caption(escape.markdown(caption))
 
 
 def state_badge(state: str) -> None:

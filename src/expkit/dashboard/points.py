@@ -47,7 +47,7 @@ def mean_and_band(frame: polars.DataFrame, metric: str, by: Sequence[str]) -> po
     Returns:
         Columns `by`, 'mean', 'low', 'high', 'runs', sorted by `by`; low = high = mean where there is one run.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     finite = frame.filter(polars.col(metric).is_finite())
     means = (
@@ -60,7 +60,7 @@ def mean_and_band(frame: polars.DataFrame, metric: str, by: Sequence[str]) -> po
         .sort(by)
     )
     runs = means["runs"].to_numpy()
-    half = np.where(runs > 1, t.ppf(0.975, np.maximum(runs - 1, 1)) / np.sqrt(runs), 0.0)
+    half = np.where(runs > 1, stdtrit(np.maximum(runs - 1.0, 1.0), 0.975) / np.sqrt(runs), 0.0)
     half = half * np.nan_to_num(means["deviation"].to_numpy().astype(float))
     return means.with_columns(
         (means["mean"] - polars.Series(half)).alias("low"), (means["mean"] + polars.Series(half)).alias("high")
@@ -110,7 +110,9 @@ def _bins(column: polars.Series, cells: int) -> tuple[list[float] | list[str], N
     each = -(-len(values) // cells)
     # A hash join finds the rank of every row at once; a quarter of a million rows take some milliseconds.
     ranks = polars.DataFrame({"value": values, "rank": np.arange(len(values))})
-    place = polars.DataFrame({"value": known}).join(ranks, on="value", how="left", maintain_order="left", nulls_equal=True)
+    place = polars.DataFrame({"value": known}).join(
+        ranks, on="value", how="left", maintain_order="left", nulls_equal=True
+    )
     of = place["rank"].to_numpy() // each
     if not numeric:
         centres: list[float] | list[str] = [
@@ -121,6 +123,15 @@ def _bins(column: polars.Series, cells: int) -> tuple[list[float] | list[str], N
     geometric = is_logarithmic(as_floats)
     mean = (lambda part: float(np.exp(np.log(part).mean()))) if geometric else (lambda part: float(part.mean()))
     return [mean(as_floats[start : start + each]) for start in range(0, len(as_floats), each)], of, each
+
+
+def spans_decades(values: NDArray[np.float64], decades: float = 3.0) -> bool:
+    """Whether most of the numbers are above zero and lie over so many orders of magnitude."""
+    finite = values[np.isfinite(values)]
+    if finite.size < 3 or np.quantile(finite, 0.02) <= 0:
+        return False
+    low, high = np.quantile(finite[finite > 0], [0.02, 0.98])
+    return bool(np.log10(high) - np.log10(low) > decades)
 
 
 def is_logarithmic(values: Sequence[float] | NDArray[np.float64]) -> bool:

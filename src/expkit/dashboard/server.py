@@ -58,7 +58,7 @@ def serve(root: Path, port: int | None, ready: Callable[[str], None]) -> int:
     return 0
 
 
-def options(port: int) -> dict[str, str]:
+def options(port: int) -> dict[str, str | list[str]]:
     """Streamlit's settings by name; they win over a `.streamlit/config.toml` that lies about."""
     return {
         "server.address": HOST,
@@ -66,8 +66,7 @@ def options(port: int) -> dict[str, str]:
         "server.headless": "true",
         # Pages from elsewhere may neither call this server nor reach it under a name of their own.
         "server.enableCORS": "true",
-        "server.corsAllowedOrigins": "",
-        "server.allowedHosts": f"{HOST},localhost",
+        "server.allowedHosts": [HOST, "localhost"],
         "server.enableXsrfProtection": "true",
         "server.enableStaticServing": "false",
         "server.fileWatcherType": "none",
@@ -85,7 +84,8 @@ def options(port: int) -> dict[str, str]:
 
 
 def _command(port: int) -> list[str]:
-    given = [f"--{name}={value}" for name, value in options(port).items() if value]
+    each = {name: value if isinstance(value, list) else [value] for name, value in options(port).items()}
+    given = [f"--{name}={value}" for name, values in each.items() for value in values]
     return [sys.executable, "-m", "streamlit", "run", str(FOLDER / "app.py"), *given]
 
 

@@ -59,10 +59,10 @@ def history(
         UserError: there is no such run or metric.
     """
     from expkit.records.columns import stacked
-    from expkit.records.history import read_history
+    from expkit.records.logged_rows import read_history
 
     names = [one for one in which if isinstance(one, str)]
     frames = [one for one in which if not isinstance(one, str)]
     if names or not which:
         frames.append(runs(*names, root=root))
-    return read_history(stacked([frame.select("run_id", "path") for frame in frames]), metrics)
+    return read_history(stacked([frame.select("run_id", "path") for frame in frames]), metrics).drop("path")

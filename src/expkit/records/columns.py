@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     import polars
 
 LARGEST_INTEGER = 2**63 - 1
+TYPES = ("Null", "Boolean", "Int64", "Float64", "String")
+
+Constants = dict[str, tuple[str, Any]]
+"""What all rows have in common: the type (one of TYPES) and the value of a column, by name."""
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> polars.DataFrame:
@@ -37,6 +41,43 @@ def stacked(frames: Iterable[polars.DataFrame]) -> polars.DataFrame:
         for frame in parts
     ]
     return polars.concat(cast, how="diagonal") if cast else polars.DataFrame()
+
+
+def split(frame: polars.DataFrame, always: Sequence[str]) -> tuple[polars.DataFrame, Constants]:
+    """The columns that vary, and those named in `always`; and the values of all others."""
+    rest = [name for name in frame.columns if name not in always]
+    counts = frame.select(rest).select(_all().n_unique()).row(0) if rest and len(frame) else ()
+    constant = [name for name, count in zip(rest, counts, strict=False) if count == 1]
+    return frame.drop(constant), {name: (str(frame[name].dtype), frame[name][0]) for name in constant}
+
+
+def joined(parts: Sequence[tuple[polars.DataFrame, Constants]]) -> polars.DataFrame:
+    """Frames one below the other, each with what its rows have in common.
+
+    What all rows of all parts have in common is kept as one value, which polars neither copies nor sorts: most of a
+    configuration is such, and most of the time goes there otherwise.
+    """
+    if not parts:
+        return stacked([])
+    first = parts[0][1]
+    shared = {name: own for name, own in first.items() if all(other.get(name) == own for _, other in parts)}
+    frame = stacked(
+        frame.with_columns(_literal(name, *own) for name, own in constants.items() if name not in shared)
+        for frame, constants in parts
+    )
+    return frame.with_columns(_literal(name, *own) for name, own in shared.items())
+
+
+def _literal(name: str, kind: str, value: Any) -> polars.Expr:
+    import polars
+
+    return polars.lit(value, dtype=getattr(polars, kind)).alias(name)
+
+
+def _all() -> polars.Expr:
+    import polars
+
+    return polars.all()
 
 
 def _series(name: str, values: list[Any]) -> polars.Series:

@@ -7,29 +7,31 @@ or unwritable index costs time and nothing else. What is changed by hand in conf
 unnoticed until `expkit runs --rebuild`.
 
 One row a run would take longer to decode than to look at its file, so rows are kept some thousands to a blob of
-Parquet, a table by experiment. A blob is never changed; small ones are merged into larger as they come.
+Parquet, a table by experiment, and what all rows of a blob have in common is kept once. A blob is never changed; small
+ones are merged into larger as they come.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expkit.records.columns import Constants, joined, split, stacked
 from expkit.records.columns import columns as as_columns
-from expkit.records.columns import stacked
-from expkit.records.reading import read_row
+from expkit.records.reading import DAMAGED, read_row
 from expkit.records.record import Record
 
 if TYPE_CHECKING:
     import polars
 
 NAME = ".index.sqlite"
-VERSION = 1
+VERSION = 2
 CHUNK = 10_000
 """Records that are read before they are written down: a rebuild that is stopped goes on from there."""
 LARGEST = 200_000
@@ -37,7 +39,12 @@ LARGEST = 200_000
 PATIENCE = 2.0
 """Seconds to wait for another process that writes."""
 
+KEY = ("run_id", "_signature")
+ALWAYS = ("run_id", "state", "_signature")
+
 Select = Callable[[str], bool]
+Part = tuple["polars.DataFrame", Constants]
+"""Some rows: the columns that vary among them, and what they have in common."""
 
 
 class Index:
@@ -69,13 +76,14 @@ class Index:
         seen = scan(self.root, experiments)
         with self._open() as database:
             parts = [
-                self._experiment(database, name, found, select, progress)
+                (frame, {**constants, "experiment": ("String", name)})
                 for name, found in seen.items()
                 if not found.is_empty()
+                for frame, constants in self._experiment(database, name, found, select, progress)
             ]
         if not parts:
-            return polars.DataFrame(schema={"run_id": polars.String, "experiment": polars.String, "state": polars.String})
-        return _with_living(self.root, stacked(parts))
+            return polars.DataFrame(schema=dict.fromkeys(("run_id", "experiment", "state"), polars.String))
+        return _with_living(self.root, joined(parts))
 
     def forget(self) -> None:
         """Removes the index; the next use makes it anew."""
@@ -90,33 +98,41 @@ class Index:
         seen: polars.DataFrame,
         select: Select | None,
         progress: Callable[[int, int], None] | None,
-    ) -> polars.DataFrame:
+    ) -> list[Part]:
         import polars
 
         try:
-            known = _known(database, experiment, seen, select) if database else None
+            parts = _known(database, experiment, seen, select) if database else []
         except (sqlite3.Error, polars.exceptions.PolarsError, OSError, ValueError):
             self.forget()
-            database, known = None, None
-        missing = seen if known is None else seen.join(known, on=("run_id", "_signature"), how="anti")
-        parts = [] if known is None else [known]
+            database, parts = None, []
+        missing = seen
+        if parts:
+            keys = polars.concat([frame.select(*KEY) for frame, _ in parts])
+            missing = seen.join(keys, on=KEY, how="anti") if len(keys) < len(seen) else seen.clear()
         for start in range(0, len(missing), CHUNK):
             part = missing[start : start + CHUNK]
             fresh = self._read(experiment, part)
+            if not len(fresh):
+                continue
             if database is not None:
                 with contextlib.suppress(sqlite3.Error, polars.exceptions.PolarsError):
                     _insert(database, experiment, fresh)
-            parts.append(fresh.select(name for name in fresh.columns if _wanted(name, select)))
+            parts.append((fresh.select(name for name in fresh.columns if _wanted(name, select)), {}))
             if progress:
                 progress(start + len(part), len(missing))
-        return stacked(parts).with_columns(experiment=polars.lit(experiment))
+        return parts
 
     def _read(self, experiment: str, missing: polars.DataFrame) -> polars.DataFrame:
         folder = self.root / experiment
         rows = [
             {**read_row(f"{folder}/{run_id}"), "_signature": signature} for run_id, signature in missing.iter_rows()
         ]
-        return as_columns(rows)
+        # One that was deleted meanwhile is not damaged.
+        there = [
+            row for row in rows if row["state"] != DAMAGED or os.path.exists(f"{folder}/{row['run_id']}/status.json")
+        ]
+        return as_columns(there)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
@@ -167,9 +183,10 @@ def _signatures(folder: Path) -> tuple[list[str], list[int]]:
     except OSError:
         return ids, signatures
     try:
+        stat = os.stat
         for name in os.listdir(here):
             try:
-                status = os.stat(f"{name}/status.json", dir_fd=here)  # relative: a shorter way for the kernel
+                status = stat(name + "/status.json", dir_fd=here)  # relative: a shorter way for the kernel
             except OSError:
                 continue
             ids.append(name)
@@ -187,7 +204,7 @@ def _prepared(database: sqlite3.Connection) -> sqlite3.Connection:
             database.executescript(
                 f"""BEGIN IMMEDIATE; DROP TABLE IF EXISTS blobs;
                 CREATE TABLE blobs (id INTEGER PRIMARY KEY, experiment TEXT NOT NULL, rows INTEGER NOT NULL,
-                                    parquet BLOB NOT NULL);
+                                    parquet BLOB NOT NULL, constants TEXT NOT NULL);
                 CREATE INDEX by_experiment ON blobs (experiment); PRAGMA user_version={VERSION}; COMMIT"""
             )
     except sqlite3.Error:
@@ -207,16 +224,22 @@ def _read_only(path: Path) -> sqlite3.Connection | None:
     return None
 
 
-def _known(
-    database: sqlite3.Connection, experiment: str, seen: polars.DataFrame, select: Select | None
-) -> polars.DataFrame | None:
-    """The rows that were read from just the files that were seen."""
-    blobs = database.execute("SELECT parquet FROM blobs WHERE experiment = ? ORDER BY id", (experiment,)).fetchall()
-    if not blobs:
-        return None
-    frames = [_decoded(blob, select).join(seen, on=("run_id", "_signature"), how="semi") for (blob,) in blobs]
-    known = stacked(frames)
-    return known.unique("run_id", keep="last", maintain_order=True) if len(frames) > 1 else known
+def _known(database: sqlite3.Connection, experiment: str, seen: polars.DataFrame, select: Select | None) -> list[Part]:
+    """The rows that were read from just the files that were seen, each run once."""
+    import polars
+
+    blobs = database.execute("SELECT parquet, constants FROM blobs WHERE experiment = ? ORDER BY id", (experiment,))
+    parts = []
+    for blob, common in blobs.fetchall():
+        frame, constants = _decoded(blob, common, select)
+        valid = frame.select(*KEY).with_row_index("_row").join(seen, on=KEY, how="semi", maintain_order="left")["_row"]
+        if len(valid):
+            parts.append((frame if len(valid) == len(frame) else frame[valid], constants))
+    if len(parts) > 1 and polars.concat([frame["run_id"] for frame, _ in parts]).n_unique() < sum(
+        len(frame) for frame, _ in parts
+    ):  # two processes have read the same records
+        return [(joined(parts).unique("run_id", keep="last", maintain_order=True), {})]
+    return parts
 
 
 def _insert(database: sqlite3.Connection, experiment: str, fresh: polars.DataFrame) -> None:
@@ -234,14 +257,15 @@ def _insert(database: sqlite3.Connection, experiment: str, fresh: polars.DataFra
             total += rows
         frames = [fresh]
         for number in merged:
-            (blob,) = database.execute("SELECT parquet FROM blobs WHERE id = ?", (number,)).fetchone()
-            frames.append(_decoded(blob, None))
+            cursor = database.execute("SELECT parquet, constants FROM blobs WHERE id = ?", (number,))
+            blob, common = cursor.fetchone()
+            frames.append(joined([_decoded(blob, common, None)]))
             database.execute("DELETE FROM blobs WHERE id = ?", (number,))
-        frame = stacked(frames).unique("run_id", keep="first", maintain_order=True)
+        frame, constants = split(stacked(frames).unique("run_id", keep="first", maintain_order=True), ALWAYS)
         encoded = io.BytesIO()
         frame.write_parquet(encoded, compression="zstd", statistics=False)
-        row = (experiment, len(frame), encoded.getvalue())
-        database.execute("INSERT INTO blobs (experiment, rows, parquet) VALUES (?, ?, ?)", row)
+        row = (experiment, len(frame), encoded.getvalue(), json.dumps(constants))
+        database.execute("INSERT INTO blobs (experiment, rows, parquet, constants) VALUES (?, ?, ?, ?)", row)
         database.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -249,17 +273,18 @@ def _insert(database: sqlite3.Connection, experiment: str, fresh: polars.DataFra
         raise
 
 
-def _decoded(blob: bytes, select: Select | None) -> polars.DataFrame:
+def _decoded(blob: bytes, constants: str, select: Select | None) -> Part:
     import polars
 
+    common = {name: (kind, value) for name, (kind, value) in json.loads(constants).items() if _wanted(name, select)}
     if select is None:
-        return polars.read_parquet(io.BytesIO(blob))
-    names = polars.read_parquet_schema(io.BytesIO(blob))
-    return polars.read_parquet(io.BytesIO(blob), columns=[name for name in names if _wanted(name, select)])
+        return polars.read_parquet(io.BytesIO(blob)), common
+    names = [name for name in polars.read_parquet_schema(io.BytesIO(blob)) if _wanted(name, select)]
+    return polars.read_parquet(io.BytesIO(blob), columns=names), common
 
 
 def _wanted(name: str, select: Select | None) -> bool:
-    return select is None or name in ("run_id", "state", "_signature") or select(name)
+    return select is None or name in ALWAYS or select(name)
 
 
 def _with_living(root: Path, frame: polars.DataFrame) -> polars.DataFrame:

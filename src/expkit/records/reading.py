@@ -24,7 +24,8 @@ def read_row(folder: Path | str) -> dict[str, Any]:
     status = _json(f"{folder}/status.json")
     if status is None or status.get("status") not in STATES:
         return {**row, "_error": "status.json is not readable"}
-    overrides = status.get("overrides") if isinstance(status.get("overrides"), list) else []
+    given = status.get("overrides")
+    overrides = list(given) if isinstance(given, list) else []
     row |= {"started": _text(status.get("started")), "seconds": _number(status.get("seconds"))}
     row["_overrides"] = json.dumps(overrides)
     try:

@@ -153,13 +153,20 @@ class Record:
         for name in ("checkpoints", "wandb", "csv", "tensorboard", "figures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
-    def begin(self, config: Mapping[str, Any], overrides: list[str]) -> None:
-        """Says that the run is being run by this process."""
+    def begin(self, config: Mapping[str, Any], overrides: list[str], choices: Mapping[str, str] | None = None) -> None:
+        """Says that the run is being run by this process.
+
+        Args:
+            config: resolved.
+            overrides: as the user gave them.
+            choices: the option that was chosen of each group.
+        """
         before = read_json(self.folder / "status.json") or {}
         write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
         self._write_status(
             status="running",
             overrides=overrides,
+            choices=dict(choices or {}),
             started=before.get("started") or _now(),
             attempts=before.get("attempts", 0) + 1,
             seconds=before.get("seconds", 0.0),

@@ -35,7 +35,7 @@ def select_runs(which: Sequence[str], root: Path | str | None = None, where: str
     import polars
 
     damaged: list[str] = []
-    frame = _arranged(stacked(_parts(which, Store(root), damaged)))
+    frame = _arranged(stacked(_parts(which, Store(root), damaged)), is_whole=not which)
     broken = frame.filter(polars.col("state") == DAMAGED)
     if len(broken):
         damaged += broken["path"].to_list()
@@ -73,9 +73,14 @@ class _Chosen:
     def add(self, name: str) -> None:
         if name in self.experiments:
             self.whole.append(name)
-        elif not (self._add_run(name, exact=True) or self._add_sweep(name, exact=True) or self._add_folder(name)):
-            if not (self._add_run(name, exact=False) or self._add_sweep(name, exact=False)):
-                raise self._not_there(name)
+        elif not (
+            self._add_run(name, exact=True)
+            or self._add_sweep(name, exact=True)
+            or self._add_folder(name)
+            or self._add_run(name, exact=False)
+            or self._add_sweep(name, exact=False)
+        ):
+            raise self._not_there(name)
 
     def parts(self, damaged: list[str]) -> list[polars.DataFrame]:
         import polars
@@ -169,7 +174,7 @@ def _of_store(root: Path, experiments: set[str] | list[str] | None = None) -> po
     return frame.with_columns(path=path).drop("_signature", strict=False)
 
 
-def _arranged(frame: polars.DataFrame) -> polars.DataFrame:
+def _arranged(frame: polars.DataFrame, is_whole: bool) -> polars.DataFrame:
     """Facts, then the configuration, then metrics; newest first, and each run once."""
     import polars
 
@@ -181,9 +186,10 @@ def _arranged(frame: polars.DataFrame) -> polars.DataFrame:
     ).with_columns(polars.col(name).cast(kind, strict=False) for name, kind in kinds.items())
     config = [name for name in frame.columns if "/" not in name and name not in FIRST and not name.startswith("_")]
     metrics = [name for name in frame.columns if "/" in name]
-    # By their folders, not ids: a sweep in its own store and a copy elsewhere are two records of one run.
-    once = frame.unique(("path", "run_id"), maintain_order=True) if len(frame) else frame
-    newest = once.sort("started", "_began", descending=True, nulls_last=True, maintain_order=True)
+    # By their folders, not ids: a run and its copy in another store are two records.
+    if not is_whole and len(frame):
+        frame = frame.unique(("path", "run_id"), maintain_order=True)
+    newest = frame.sort("started", "_began", descending=True, nulls_last=True, maintain_order=True)
     return newest.select(*FIRST, *config, *metrics)
 
 

@@ -191,7 +191,9 @@ class _Parser:
                 return self._as_number(left), self._as_number(right)  # a column of numbers and words
             if constant is not None and self._kind(constant) == "text":
                 key = left.key or right.key
-                raise ConfigError(f"{key} is a {next(iter(kinds - {'text'}))}, and is compared with '{constant.constant}'.")
+                raise ConfigError(
+                    f"{key} is a {next(iter(kinds - {'text'}))}, and is compared with '{constant.constant}'."
+                )
             return self._plain(left).cast(polars.String), self._plain(right).cast(polars.String)
         if kinds == {"number", "boolean"}:
             return self._as_number(left), self._as_number(right)

@@ -45,7 +45,10 @@ def draw(panels: Sequence[Panel], runs: Runs, path: Path) -> None:
     columns = count if count < 4 else 2 if count == 4 else 3
     height = math.ceil(count / columns)
     cycle = cycler(color=COLOURS, linestyle=LINES)
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "axes.prop_cycle": cycle}):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's own settings are
+        parameters: dict[Any, Any] = {**STYLE, "axes.prop_cycle": cycle}
+        matplotlib.rcParams.update(parameters)
         figure = Figure(figsize=(4.2 * columns if count > 1 else 5.2, 3.4 * height), layout="constrained", dpi=150)
         FigureCanvasAgg(figure)
         axes = list(figure.subplots(height, columns, squeeze=False).flatten())

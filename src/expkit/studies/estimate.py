@@ -44,7 +44,7 @@ class Comparable(ABC):
         own = self.estimate
         inside = own.low >= low and own.high <= high
         outside = own.high < low or own.low > high
-        return Check(_state(inside, outside), own, f"within {number(low)} to {number(high)}")
+        return Check(_state(inside, outside), own, f"within {low:g} to {high:g}")
 
     def _compared(self, symbol: str, bound: float | Sample) -> Check:
         own = self.estimate
@@ -52,7 +52,7 @@ class Comparable(ABC):
             raise TypeError(f"{own.name} is compared with {bound!r}, which is not a number.")
         right = {"≥": own.low >= bound, ">": own.low > bound, "≤": own.high <= bound, "<": own.high < bound}[symbol]
         wrong = {"≥": own.high < bound, ">": own.high <= bound, "≤": own.low > bound, "<": own.low >= bound}[symbol]
-        return Check(_state(right, wrong), own, f"{symbol} {number(bound)}")
+        return Check(_state(right, wrong), own, f"{symbol} {bound:g}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Check:
 
     @property
     def text(self) -> str:
-        """test/acc at step 1: 0.5110 [0.4980, 0.5240], ≤ 0.6000."""
+        """test/acc at step 1: 0.5110 [0.4980, 0.5240], ≤ 0.6."""
         asked = f"{self.estimate.name}: {self.estimate}, {self.bound}"
         return asked if self.state == "held" else f"{asked} ({self.state})"
 

@@ -55,11 +55,12 @@ class Result:
         decisive = self.decisive
         return {
             "measured": self.measured,
-            "value": _finite(decisive.estimate.value) if decisive else None,
-            "interval": _interval(decisive) if decisive else None,
+            "value": _finite(decisive.estimate.value) if decisive is not None else None,
+            "interval": _interval(decisive) if decisive is not None else None,
             "seeds": self.seeds,
             "seeds_expected": self.expected,
             "verdict": self.verdict,
+            "reason": self.reason,
             "checks": [_described(check) for check in self.checks],
         }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ENDED = ("complete", "diverged", "pruned")
 """States of runs that have measured all they will; what such a run lacks counts as not finite, and not as missing."""
-FACTS = ("number", "run", "arm", "seed", "state")
+FACTS = ("run", "arm", "unit", "state")
 
 
 class NotMeasuredError(UserError):
@@ -27,8 +27,8 @@ class Runs:
     """Runs of a study: all of them, or those of an arm, or where some keys have some values.
 
     Args:
-        frame: one row a run: 'number', 'run' (its id), 'arm', 'seed' (what makes runs independent of each other),
-            'state', and the configuration's keys that the study sets, by dotted name.
+        frame: one row a run: 'run' (its id), 'arm', 'unit' (what makes runs independent of each other: their seed, in
+            words), 'state', 'seed', and the configuration's keys that the study sets, by dotted name.
         history: one row for each run and logged step: 'run', 'step', and a column for each metric.
         where: these runs are, in words.
         lenient: give values that are not finite for what no run has measured, instead of an error: for studies whose
@@ -41,7 +41,7 @@ class Runs:
         self.frame = frame
         self.history = history
         self._where = where
-        self._lenient = lenient
+        self.lenient = lenient
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -93,8 +93,10 @@ class Runs:
 
     def __getitem__(self, name: str) -> Sample:
         """The last values of a metric, or the values of a key of the configuration."""
+        import polars
+
         if name in self.frame.columns:
-            return self._sample(name, self.ended.select("run", "seed", name))
+            return self._sample(name, self.ended.select("run", "unit", polars.col(name).alias("value")))
         return self.last()[name]
 
     def curve(self, metric: str) -> Curve:
@@ -108,16 +110,18 @@ class Runs:
         empty = np.array([]), np.array([])
         name = " ".join(filter(None, [metric, self._where and f"({self._where})"]))
         drawn = tuple(lines.get(run, empty) for run in self.ended["run"])
-        return Curve(name, drawn, tuple(self.ended["seed"]), self.frame["seed"].n_unique())
+        return Curve(name, drawn, tuple(self.ended["unit"]), self.frame["unit"].n_unique())
 
     @cached_property
     def ended(self) -> polars.DataFrame:
-        """The runs that ended, with a result, whatever it is."""
-        return self.frame.filter(self.frame["state"].is_in(ENDED))
+        """The runs that ended, whatever came of them; none of a seed that lacks one, which would not be comparable."""
+        import polars
+
+        return self.frame.filter(polars.col("state").is_in(ENDED).all().over("unit"))
 
     @property
     def _keys(self) -> list[str]:
-        return [name for name in self.frame.columns if name not in ("number", "run", "state")]
+        return [name for name in self.frame.columns if name not in FACTS]
 
     @cached_property
     def _last(self) -> polars.DataFrame:
@@ -128,10 +132,10 @@ class Runs:
     def _only(self, frame: polars.DataFrame, where: str) -> Runs:
         if frame.is_empty():
             raise UserError(f"The study has no runs with {where}.", f"It has: {', '.join(self._keys)}.")
-        return Runs(frame, self.history, ", ".join(filter(None, [self._where, where])), self._lenient)
+        return Runs(frame, self.history, ", ".join(filter(None, [self._where, where])), self.lenient)
 
     def _check(self, metric: str, known: list[str]) -> None:
-        if metric not in known and not self._lenient:
+        if metric not in known and not self.lenient:
             raise NotMeasuredError(f"No run of the study has logged '{metric}'.", did_you_mean(metric, known, show=30))
 
     def _sample(self, name: str, rows: polars.DataFrame) -> Sample:
@@ -142,7 +146,7 @@ class Runs:
             raise UserError(f"'{name}' is not a number.")
         values = tuple(math.nan if value is None else float(value) for value in rows[column])
         where = f" ({self._where})" if self._where else ""
-        return Sample(f"{name}{where}", values, tuple(rows["seed"]), self.frame["seed"].n_unique())
+        return Sample(f"{name}{where}", values, tuple(rows["unit"]), self.frame["unit"].n_unique())
 
 
 class Snapshot:
@@ -160,11 +164,11 @@ class Snapshot:
         runs._check(metric, runs.metrics)
         values = self._rows.select("run", metric) if metric in self._rows.columns else None
         joined = (
-            runs.ended.select("run", "seed", polars.lit(None, polars.Float64).alias(metric))
+            runs.ended.select("run", "unit", polars.lit(None, polars.Float64).alias(metric))
             if values is None
-            else runs.ended.select("run", "seed").join(values, on="run", how="left", maintain_order="left")
+            else runs.ended.select("run", "unit").join(values, on="run", how="left", maintain_order="left")
         )
-        if len(joined) and joined[metric].is_null().all() and not runs._lenient:
+        if len(joined) and joined[metric].is_null().all() and not runs.lenient:
             steps = sorted(runs.history.filter(polars.col(metric).is_not_null())["step"].unique().to_list())
             raise NotMeasuredError(
                 f"No run of the study has '{metric}' {self._when}.",

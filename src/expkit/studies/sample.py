@@ -82,6 +82,10 @@ class Sample(Comparable):
         middle = median_interval(values)[0]
         return Estimate(name, middle, low, high, seeds=self.n, expected=self.expected, how="range over runs")
 
+    def named(self, name: str) -> Sample:
+        """The same values under another name, for a combination whose own would be long."""
+        return replace(self, name=name)
+
     def map(self, function: Callable[[float], float], name: str | None = None) -> Sample:
         """A function of every run's value, such as its logarithm."""
         return replace(self, values=tuple(map(function, self.values)), name=name or self.name)
@@ -90,7 +94,7 @@ class Sample(Comparable):
         """A difference, of each seed where both have the same seeds, else of two means (Welch's t interval)."""
         if not isinstance(other, Sample):
             return self.map(lambda value: value - other, f"{self.name} - {other:g}")
-        name = f"{self.name} - {other.name}"
+        name = f"{self.name} - {f'({other.name})' if ' - ' in other.name else other.name}"
         shared = [seed for seed in self.of_seed if seed in other.of_seed]
         if not shared:
             interval = welch_interval(list(self.of_seed.values()), list(other.of_seed.values()))

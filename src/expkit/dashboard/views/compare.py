@@ -12,6 +12,8 @@ MOST = 2000
 MOST_HISTORIES = 240
 """Whose curves are read."""
 EACH = "each run"
+BESIDE_THE_POINT = ("trainer", "logger", "callbacks", "probes", "tags", "name", "paper")
+"""Keys below these are seldom what runs are compared for."""
 
 
 def show() -> None:
@@ -20,7 +22,9 @@ def show() -> None:
     look.head("Compare", what)
     frame = _narrowed(frame)
     if frame.is_empty():
-        st.info("No runs are chosen. Mark some on the Runs page, or choose an experiment here.", icon=":material/inbox:")
+        st.info(
+            "No runs are chosen. Mark some on the Runs page, or choose an experiment here.", icon=":material/inbox:"
+        )
         return
     if len(frame) > MOST:
         st.caption(f"The newest {MOST:,} of {len(frame):,} runs.")
@@ -30,13 +34,14 @@ def show() -> None:
         st.info("These runs have logged no metric yet.", icon=":material/hourglass_empty:")
         return
     names, averaged = _named(frame, keys)
-    curves, ends, differences = st.tabs(["Curves", "Results", "What differs"])
-    with curves:
-        _curves(frame, metrics, names, averaged)
-    with ends:
-        _results(frame, metrics, names)
-    with differences:
-        _differences(frame, keys)
+    choose.tabs(
+        {
+            "Curves": lambda: _curves(frame, metrics, names, averaged),
+            "Results": lambda: _results(frame, metrics, names),
+            "What differs": lambda: _differences(frame, keys),
+        },
+        key="compare_tabs",
+    )
 
 
 def _chosen() -> tuple[polars.DataFrame, str]:
@@ -52,15 +57,19 @@ def _narrowed(frame: polars.DataFrame) -> polars.DataFrame:
     sweeps = {sweep.id: sweep for sweep in reading.all_sweeps()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         experiments = frame["experiment"].unique(maintain_order=True).to_list()
-        picked = choose.several("Experiments", experiments, "compare_experiments", default=experiments[:1])
+        counts = dict(frame["experiment"].value_counts().iter_rows())
+        several = [name for name in experiments if counts[name] > 1] or experiments
+        default = experiments if st.query_params.get("runs") else several[:1]
+        picked = choose.several("Experiments", experiments, "compare_experiments", default=default)
         sweep = choose.one("Sweep", ["any", *sweeps], "compare_sweep")
         where = choose.condition("compare_where")
     if st.query_params.get("runs") and st.button("Forget the chosen runs", icon=":material/close:"):
         del st.query_params["runs"]
         st.rerun()
-    if picked:
+    if picked and sweep in (None, "any"):
         frame = frame.filter(polars.col("experiment").is_in(picked))
     if sweep and sweep != "any":
+        frame = choose.runs(None, dense=True) if reading.is_dense(sweeps[sweep]) else frame
         members = reading.sweep_frame(sweeps[sweep])["run"].drop_nulls().str.split("/").list.last()
         frame = frame.filter(polars.col("run_id").is_in(members.implode()))
     if where:
@@ -70,8 +79,12 @@ def _narrowed(frame: polars.DataFrame) -> polars.DataFrame:
 
 def _named(frame: polars.DataFrame, keys: list[str]) -> tuple[dict[str, str], bool]:
     """What each run is called in legends, by its id, and whether runs of one name are averaged."""
-    others = [key for key in keys if not _is_seed(key) and frame[key].n_unique() <= charts.MOST_MEANS]
-    seeds = any(_is_seed(key) for key in keys)
+    counts = {key: frame[key].n_unique() for key in keys if not reading.is_seed(key)}
+    others = sorted(
+        (key for key, count in counts.items() if count <= charts.MOST_MEANS),
+        key=lambda key: (key.split(".")[0] in BESIDE_THE_POINT, -counts[key]),
+    )
+    seeds = any(reading.is_seed(key) for key in keys)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         offered = [EACH, "all together", "experiment", *keys]
         first = others[0] if others else ("all together" if seeds and len(frame) > 1 else EACH)
@@ -85,14 +98,15 @@ def _named(frame: polars.DataFrame, keys: list[str]) -> tuple[dict[str, str], bo
     by = [key for key in by if key in frame.columns] if EACH not in by else ["run_id"]
     if not by:
         return dict.fromkeys(frame["run_id"], "all runs"), averaged
-    rows = frame.select("run_id", *by).iter_rows()
-    short = {key: key.split(".")[-1] for key in by}
+    if by == ["run_id"]:
+        return {run: run for run in frame["run_id"]}, False
+    short = {key: key.removesuffix(".name").split(".")[-1] for key in by}
     names = {
-        run: values[0] if by == ["run_id"] else ", ".join(_said(short[k], v) for k, v in zip(by, values, strict=True))
-        for run, *values in rows
+        run: ", ".join(_said(short[key], value) for key, value in zip(by, values, strict=True))
+        for run, *values in frame.select("run_id", *by).iter_rows()
     }
     ordered = dict(sorted(names.items(), key=lambda item: _natural(item[1])))
-    return ordered, averaged and by != ["run_id"]
+    return ordered, averaged
 
 
 def _curves(frame: polars.DataFrame, metrics: list[str], names: dict[str, str], averaged: bool) -> None:
@@ -110,6 +124,9 @@ def _curves(frame: polars.DataFrame, metrics: list[str], names: dict[str, str], 
     some = ordered.sort(rank, maintain_order=True).head(MOST_HISTORIES).drop("_name")
     history = reading.histories(some, shown)
     logged = [metric for metric in shown if metric in history.columns]
+    if history.is_empty():
+        st.info("These runs have kept no curves, only their last values: see Results.", icon=":material/show_chart:")
+        return
     if len(some) < len(frame):
         st.caption(f"Curves of {len(some)} of {len(frame):,} runs, some of every colour.")
     for start in range(0, len(logged), 2):
@@ -134,7 +151,9 @@ def _results(frame: polars.DataFrame, metrics: list[str], names: dict[str, str])
     top = best.sort(metric, descending=not choose.low_is_good(metric), nulls_last=True).head(30)["name"]
     if count > 30:
         st.caption(f"The best 30 of {count:,}.")
-    figure = charts.summary_bars(named.filter(polars.col("name").is_in(top.implode())), metric, look.palette())
+    figure = charts.summary_bars(
+        named.filter(polars.col("name").is_in(top.implode())), metric, look.palette(), choose.low_is_good(metric)
+    )
     st.plotly_chart(figure, config=charts.CONFIG, key="summary_bars")
     value = polars.col(metric).filter(polars.col(metric).is_finite())
     table = named.group_by("name", maintain_order=True).agg(
@@ -145,14 +164,7 @@ def _results(frame: polars.DataFrame, metrics: list[str], names: dict[str, str])
         value.median().alias("median"),
         value.max().alias("highest"),
     )
-    st.dataframe(
-        choose.cleaned(table.head(200)),
-        hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="%.5g")
-            for name in ("mean", "deviation", "lowest", "median", "highest")
-        },
-    )
+    choose.table(table.head(200))
 
 
 def _differences(frame: polars.DataFrame, keys: list[str]) -> None:
@@ -175,8 +187,10 @@ def _differences(frame: polars.DataFrame, keys: list[str]) -> None:
                 "which": [_listed(frame[key]) for key in keys],
             }
         )
-    st.caption(f"{len(keys)} keys differ, {len(reading.settings(frame)) - len(keys)} are the same in all {len(frame):,} runs.")
-    st.dataframe(choose.cleaned(table), hide_index=True, height=min(38 + 35 * len(table), 700))
+    st.caption(
+        f"{len(keys)} keys differ, {len(reading.settings(frame)) - len(keys)} are the same in all {len(frame):,} runs."
+    )
+    choose.table(table, height=700)
 
 
 def _listed(values: polars.Series) -> str:
@@ -191,7 +205,7 @@ def _said(key: str, value: object) -> str:
 
 
 def _value(value: object) -> str:
-    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else escape.clean(value)
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else escape.clean(value)
 
 
 def _natural(text: str) -> tuple[object, ...]:
@@ -203,7 +217,3 @@ def _natural(text: str) -> tuple[object, ...]:
         except ValueError:
             parts.append((1, 0.0, word))
     return tuple(parts)
-
-
-def _is_seed(key: str) -> bool:
-    return key == "seed" or key.endswith(".seed")

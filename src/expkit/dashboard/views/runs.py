@@ -12,6 +12,12 @@ from expkit.dashboard.look import STATES
 
 ROWS = 500
 """That the browser is sent; filters and sorting act on all runs."""
+COLUMNS = {
+    "run_id": st.column_config.TextColumn("run", width=118, pinned=True),
+    "started": st.column_config.DatetimeColumn("started", format="YYYY-MM-DD HH:mm"),
+    "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+    "step": st.column_config.NumberColumn("step", format="localized"),
+}
 METRICS = 4
 KEYS = 5
 
@@ -19,12 +25,16 @@ KEYS = 5
 def show() -> None:
     live.follow(lambda: reading.store_state(reading.root()))
     everything = choose.runs(None)
-    look.head("Runs", f"{len(everything):,} recorded in {reading.root()}")
-    if everything.is_empty():
+    dense = sum(map(reading.is_dense, reading.all_sweeps()))
+    also = f", and {dense} dense sweep{'s' * (dense > 1)} with a table of its own" if dense else ""
+    look.head("Runs", f"{len(everything):,} recorded in {reading.root()}{also}")
+    if everything.is_empty() and not dense:
         choose.nothing("No runs are recorded here yet.", "expkit train +experiment=grokking_xor")
         return
+    for complaint in reading.complaints():
+        st.warning(escape.markdown(complaint), icon=":material/healing:")
     look.counted(dict(everything["state"].value_counts().iter_rows()))
-    frame = _filtered(everything)
+    frame = _filtered(everything, dense > 0)
     keys, metrics = reading.differing(frame), reading.metrics(frame)
     group, columns, order = _arrangement(frame, keys, metrics)
     if frame.is_empty():
@@ -35,12 +45,15 @@ def show() -> None:
         _show_runs(frame, columns, order)
 
 
-def _filtered(everything: polars.DataFrame) -> polars.DataFrame:
+def _filtered(everything: polars.DataFrame, is_dense: bool) -> polars.DataFrame:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         where = choose.condition("runs_where")
-        experiments = choose.several("Experiments", everything["experiment"].unique().sort().to_list(), "runs_experiments")
+        experiments = choose.several(
+            "Experiments", everything["experiment"].unique().sort().to_list(), "runs_experiments"
+        )
         states = choose.several("States", [s for s in STATES if s in set(everything["state"])], "runs_states")
-    frame = choose.runs(where) if where else everything
+        dense = is_dense and st.toggle("Runs of dense sweeps", key="runs_dense")
+    frame = choose.runs(where, dense) if where or dense else everything
     if experiments:
         frame = frame.filter(polars.col("experiment").is_in(experiments))
     return frame.filter(polars.col("state").is_in(states)) if states else frame
@@ -49,7 +62,10 @@ def _filtered(everything: polars.DataFrame) -> polars.DataFrame:
 def _arrangement(frame: polars.DataFrame, keys: list[str], metrics: list[str]) -> tuple[list[str], list[str], Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         group = choose.several(
-            "Group by", ["experiment", *reading.settings(frame)], "runs_group", help="Means and intervals over each group"
+            "Group by",
+            ["experiment", *reading.settings(frame)],
+            "runs_group",
+            help="Means and intervals over each group",
         )
         order = choose.one("Sort by", ["started", "seconds", "experiment", "state", *metrics, *keys], "runs_order")
         down = st.toggle("Largest first", value=True, key="runs_down")
@@ -68,11 +84,9 @@ def _show_runs(frame: polars.DataFrame, columns: list[str], order: tuple[str, bo
     names = ["run_id", "experiment", "state", "started", "seconds", "step", *columns]
     names = [name for name in dict.fromkeys(names) if name in frame.columns]
     shown = frame.sort(by, descending=down, nulls_last=True, maintain_order=True).head(ROWS)
-    picked = st.dataframe(
-        choose.cleaned(_dated(shown.select(names))),
-        hide_index=True,
-        height=min(38 + 35 * max(len(shown), 1), 620),
-        column_config=_columns(names),
+    picked = choose.table(
+        _dated(shown.select(names)),
+        column_config=COLUMNS,
         on_select="rerun",
         selection_mode="multi-row",
         key=f"runs_table_{by}_{down}",
@@ -84,7 +98,9 @@ def _show_runs(frame: polars.DataFrame, columns: list[str], order: tuple[str, bo
     with st.container(horizontal=True):
         if st.button("Open run", icon=":material/open_in_new:", disabled=len(chosen) != 1):
             navigation.go("run", id=chosen[0])
-        if st.button(f"Compare {len(chosen) or ''}".strip(), icon=":material/stacked_line_chart:", disabled=len(chosen) < 2):
+        if st.button(
+            f"Compare {len(chosen) or ''}".strip(), icon=":material/stacked_line_chart:", disabled=len(chosen) < 2
+        ):
             navigation.go("compare", runs=",".join(chosen))
         if st.button(f"Compare all {len(frame):,}", icon=":material/select_all:", disabled=len(frame) < 2):
             st.session_state["compare_where"] = st.session_state.get("runs_where", "")
@@ -100,33 +116,20 @@ def _show_groups(frame: polars.DataFrame, group: list[str], metrics: list[str], 
         band = mean_and_band(frame, metric, group)
         half = ((band["high"] - band["low"]) / 2).alias(f"± {metric}")
         table = table.join(
-            band.select(*group, polars.col("mean").alias(metric)).with_columns(half), on=group, how="left", nulls_equal=True
+            band.select(*group, polars.col("mean").alias(metric)).with_columns(half),
+            on=group,
+            how="left",
+            nulls_equal=True,
         )
     by, down = order
     table = table.sort(by if by in table.columns else "runs", descending=down, nulls_last=True)
-    st.dataframe(
-        choose.cleaned(table.head(ROWS)),
-        hide_index=True,
-        height=min(38 + 35 * len(table), 620),
-        column_config=_columns(table.columns),
+    choose.table(table.head(ROWS))
+    st.caption(
+        f"{len(table):,} groups of {len(frame):,} runs; means, and ± half of their 95 % interval over the group."
     )
-    st.caption(f"{len(table):,} groups of {len(frame):,} runs; means, and ± half of their 95 % interval over the group.")
 
 
 def _dated(frame: polars.DataFrame) -> polars.DataFrame:
     if frame.schema.get("started") == polars.String:
         frame = frame.with_columns(polars.col("started").str.to_datetime(time_zone="UTC", strict=False))
     return frame
-
-
-def _columns(names: list[str]) -> dict[str, Any]:
-    number = st.column_config.NumberColumn
-    columns: dict[str, Any] = {
-        escape.clean(name): number(label=escape.clean(name), format="%.4g") for name in names if "/" in name
-    }
-    return columns | {
-        "run_id": st.column_config.TextColumn("run", width="small", pinned=True),
-        "started": st.column_config.DatetimeColumn("started", format="YYYY-MM-DD HH:mm"),
-        "seconds": number("seconds", format="%.1f"),
-        "step": number("step", format="localized"),
-    }

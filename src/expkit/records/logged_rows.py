@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_history(frame: polars.DataFrame, metrics: Sequence[str] | None = None) -> polars.DataFrame:
-    """What `expkit.records.history` returns, of runs that a frame with 'run_id' and 'path' lists.
+    """What `expkit.records.history` returns, and 'path', of runs that a frame with 'run_id' and 'path' lists.
 
     Raises:
         ConfigError: no run has a metric of that name.
@@ -28,11 +28,16 @@ def read_history(frame: polars.DataFrame, metrics: Sequence[str] | None = None) 
             continue  # nothing logged yet, a row of a dense sweep, or damaged
         known.update(rows.columns)
         chosen = [name for name in rows.columns if name != "step" and (metrics is None or name in metrics)]
-        parts.append(rows.select(polars.lit(run_id).alias("run_id"), "step", *chosen))
+        parts.append(rows.select(polars.lit(run_id).alias("run_id"), polars.lit(path).alias("path"), "step", *chosen))
     for name in metrics or ():
         if parts and name not in known:
             raise ConfigError(f"No run has a metric '{name}'.", did_you_mean(name, known - {"step"}))
     if not parts:
-        schema = {"run_id": polars.String(), "step": polars.Int64(), **dict.fromkeys(metrics or (), polars.Float64())}
+        schema = {
+            "run_id": polars.String(),
+            "path": polars.String(),
+            "step": polars.Int64(),
+            **dict.fromkeys(metrics or (), polars.Float64()),
+        }
         return polars.DataFrame(schema=schema)
     return polars.concat(parts, how="diagonal_relaxed")

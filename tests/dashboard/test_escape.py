@@ -1,0 +1,34 @@
+"""Text from runs, as Markdown and as Plotly's HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from dashboard.example import ERROR, ESCAPES, HOSTILE
+from expkit.dashboard import escape
+
+TEXTS = [HOSTILE, ERROR, "[a](javascript:alert(1))", "# *b* `c` $x$ :red[d] ~~e~~", "a_b.c/d=1e-3", "\u202egpj.exe"]
+
+
+def test_terminal_sequences_are_gone() -> None:
+    assert escape.clean(ESCAPES) == "red "
+    assert escape.clean("a\x1b[2Jb\x07c\x9bd\u202e") == "abcd"
+    assert escape.clean("two\nlines\t") == "two\nlines\t"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_markdown_shows_the_text_itself(text: str) -> None:
+    """CommonMark: a backslash before ASCII punctuation makes it literal; so all of it that means something has one."""
+    escaped = escape.markdown(text)
+    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped) == " ".join(escape.clean(text).split())
+    assert not re.search(r"(?<!\\)[`*_{}\[\]()<>#$:~|]", re.sub(r"\\\\", "", escaped))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_plotly_shows_the_text_itself(text: str) -> None:
+    escaped = escape.figure(text)
+    assert "<" not in escaped
+    assert html.unescape(escaped) == escape.clean(text)
