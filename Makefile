@@ -25,6 +25,7 @@ run: setup  ## Run the first experiment: expkit train +experiment=grokking_xor
 	$(BIN)/expkit train +experiment=grokking_xor
 
 test: setup  ## Run all tests
+	scripts/install_browser
 	$(BIN)/python -m pytest
 
 lint: setup  ## Check style and types
