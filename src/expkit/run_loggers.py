@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from expkit.build import build
+from expkit.records.files import write_json
 from expkit.records.record import Record
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class RunLoggers:
             for figure in sorted((self._record.folder / "figures").glob("*.png")):
                 self.wandb.figure(figure.stem, figure)
             self.wandb.summary({**summary, "expkit/status": state})
+            if self.wandb.url:
+                write_json(self._record.folder / "wandb.json", {"url": self.wandb.url})
             self.wandb.finish(ENDINGS.get(state, "failed"))
 
     def _lightning(self, name: str, node: Mapping[str, Any]) -> Logger:

@@ -69,7 +69,7 @@ class Browser:
 
     def settle(self) -> None:
         """Waits until nothing is being computed or drawn."""
-        time.sleep(0.15)  # what was just done takes a moment to reach the server
+        time.sleep(0.25)  # what was just done takes a moment to reach the server
         quiet = 0
 
         def is_quiet() -> bool:

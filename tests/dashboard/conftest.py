@@ -79,7 +79,7 @@ def free_port() -> int:
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     if missing:
-        pytest.fail(f"The dashboard is tested in a browser, and {' and '.join(missing)} is not here: {INSTALL}")
+        pytest.fail(f"The dashboard is tested in a browser; {' and '.join(missing)} not found. Install: {INSTALL}")
     browser = Browser(tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.quit()

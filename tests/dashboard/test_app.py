@@ -81,3 +81,16 @@ def test_keys_that_only_repeat_others_are_not_offered() -> None:
     )  # fmt: skip
     assert reading.differing(frame) == ["model.name", "optimizer.lr", "seed"]
     assert reading.metrics(frame) == ["test/acc"]
+
+
+def test_numbers_too_large_for_a_table_are_written_out(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "huge"
+    written(root, "some", "a" * 12, {"seed": 0}, [{"step": 1, "test/mse": 2.48e33}])
+    written(root, "some", "b" * 12, {"seed": 1}, [{"step": 1, "test/mse": 0.5}])
+    monkeypatch.setenv("EXPKIT_RUNS", str(root))
+    app.run()
+    assert not app.exception
+    shown = app.dataframe[0].value
+    assert dict(zip(shown["run_id"], shown["test/mse"], strict=True)) == {"a" * 12: "2.48e+33", "b" * 12: "0.5000"}

@@ -29,19 +29,24 @@ def test_runs_are_filtered_sorted_and_grouped(browser: Browser, served: Served) 
     browser.write("Filter", "optimizer.lr>0.05 and seed==2")
     wanted = frame.filter((polars.col("optimizer.lr") > 0.05) & (polars.col("seed") == 2))
     assert len(wanted) == 2
-    assert set(browser.column("run")) == set(wanted["run_id"])
+    browser.wait(lambda: set(browser.column("run")) == set(wanted["run_id"]), "the runs that the filter leaves")
 
     browser.write("Filter", "optimizer.lr>>3")
     browser.sees("optimizer.lr>>3")
-    assert not browser.all("stDataFrame")
+    browser.wait(lambda: not browser.all("stDataFrame"), "the table to be gone")
 
     browser.write("Filter", "experiment=='moons' and seed<5")
     browser.choose("Sort by", "test/loss")
-    shown = [float(value) for value in browser.column("test/loss")]
-    assert len(shown) == 12
-    assert shown == sorted(shown, reverse=True)
+
+    def losses() -> list[float]:
+        return [float(value) for value in browser.column("test/loss")]
+
+    browser.wait(lambda: losses() == sorted(losses(), reverse=True), "the largest first")
+    assert len(losses()) == 12
 
     browser.choose("Group by", "optimizer.name")
+    browser.sees("2 groups of 12 runs")
+    browser.settle()
     means = dict(zip(browser.column("optimizer.name"), map(float, browser.column("test/acc")), strict=True))
     own = frame.filter((polars.col("experiment") == "moons") & (polars.col("seed") < 5))
     expected = dict(own.group_by("optimizer.name").agg(polars.col("test/acc").mean()).iter_rows())
@@ -52,6 +57,7 @@ def test_runs_are_filtered_sorted_and_grouped(browser: Browser, served: Served) 
 def test_marked_runs_are_compared(browser: Browser) -> None:
     browser.open("")
     browser.write("Filter", "experiment=='moons' and seed<2")
+    browser.wait(lambda: len(browser.column("run")) == 8, "two seeds of four kinds of runs")
     marked = browser.column("run")[:2]
     browser.mark(0)
     browser.mark(1)
@@ -78,9 +84,8 @@ def test_curves_have_means_bands_and_logarithmic_axes(browser: Browser, served: 
 
     browser.click("Log step")
     browser.click("Log value")
-    loss, _ = browser.figures()
-    assert loss["x"]["type"] == "linear"
-    assert loss["y"]["type"] == "log"
+    browser.wait(lambda: browser.figures()[0]["x"]["type"] == "linear", "a linear axis of steps")
+    browser.wait(lambda: browser.figures()[0]["y"]["type"] == "log", "a logarithmic axis of losses")
 
     browser.click("Results")
     (bars,) = browser.figures()
@@ -133,7 +138,7 @@ def test_the_library_shows_claims_with_their_evidence(browser: Browser) -> None:
     browser.open("library")
     browser.sees("A paper on moons", "✓ reproduced · 1", "✕ not reproduced · 1", "Nobody knows", "grokking_xor")
     browser.choose("Families", "lunar")
-    assert "Nobody knows" not in browser.text
+    browser.wait(lambda: "Nobody knows" not in browser.text, "one family only")
     browser.click("moons")
     browser.sees("The accuracy is far above chance at the end", "test accuracy above 80 %", "[0.894, 0.93]", "0.912")
     browser.sees("· not testable here", "needs a data centre", "arXiv 2310.02541")

@@ -10,7 +10,10 @@ import streamlit as st
 
 from expkit.dashboard import escape, look, reading
 from expkit.errors import UserError
+from expkit.views import text
 
+HUGE = 1e15
+"""Numbers from here on a browser's table does not write."""
 EXAMPLE = "optimizer.lr>0.01 and seed<5"
 
 
@@ -79,6 +82,8 @@ def tabs(parts: Mapping[str, Callable[[], None]], key: str) -> None:
 def table(frame: polars.DataFrame, height: int = 620, **options: Any) -> Any:
     """A table that shows texts as they are and numbers with five digits; `options` are those of `st.dataframe`."""
     names = {name: escape.clean(name) for name in frame.columns}
+    huge = [name for name, dtype in frame.schema.items() if dtype.is_float() and _largest(frame[name]) >= HUGE]
+    frame = frame.with_columns(frame[name].map_elements(text.number, polars.String) for name in huge)
     floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     columns = {names[name]: st.column_config.NumberColumn(names[name], format=_format(frame[name])) for name in floats}
     return st.dataframe(
@@ -89,6 +94,10 @@ def table(frame: polars.DataFrame, height: int = 620, **options: Any) -> Any:
         column_config={**columns, **options.pop("column_config", {})},
         **options,
     )
+
+
+def _largest(column: polars.Series) -> float:
+    return column.filter(column.is_finite()).abs().max() or 0.0  # type: ignore[return-value]
 
 
 def _format(column: polars.Series) -> str:

@@ -148,7 +148,7 @@ class Record:
 
     def clear(self) -> None:
         """Forgets all results."""
-        for name in ("summary.json", "metrics.parquet", "status.json"):
+        for name in ("summary.json", "metrics.parquet", "status.json", "wandb.json"):
             (self.folder / name).unlink(missing_ok=True)
         for name in ("checkpoints", "wandb", "csv", "tensorboard", "figures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)

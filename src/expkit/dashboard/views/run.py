@@ -166,9 +166,10 @@ def _environment(record: Record) -> None:
         "command": shlex.join(map(str, command)) if isinstance(command, list) else command,
         "commit": git.get("commit"),
         "uncommitted changes": "yes" if git.get("diff") else "no" if git else None,
-        **{key: value for key, value in {**hardware, **torch}.items() if value not in (None, [], "")},
+        **hardware,
+        **{f"torch {key}": value for key, value in torch.items()},
     }
-    known = {key: str(value) for key, value in told.items() if value is not None}
+    known = {key: str(value) for key, value in told.items() if value not in (None, [], "")}
     choose.table(polars.DataFrame({"what": list(known), "value": list(known.values())}), height=1000)
     if git.get("diff"):
         with st.expander("Uncommitted changes", icon=":material/difference:"):
