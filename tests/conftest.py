@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,14 @@ os.environ["WANDB_SILENT"] = "true"
 # What was measured on this machine before decides what is compiled, and is not for tests to change.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="expkit-cache-")
 os.environ.pop("EXPKIT_RUNS", None)
+
+
+@pytest.fixture(autouse=True)
+def own_path() -> Iterator[None]:
+    """Building objects makes a project's folder importable; the next test's project is another."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture
