@@ -26,9 +26,10 @@ from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
 
 from expkit import library, schema
 from expkit.errors import ConfigError, did_you_mean
+from expkit.extras import require_extra
 
 ROOT_CONFIG = "train"
-DESCRIPTIVE = ("paper", "study", "scales")  # keys of an experiment that say what it is, not what a run does
+DESCRIPTIVE = ("paper", "study", "requires", "scales")  # keys of an experiment that say what it is, not what a run does
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def resolve(config: DictConfig, chosen: Mapping[str, Any], overrides: Sequence[s
     plain = resolved(config, choices)
     check_top_level_keys(plain)
     check_top_level_values(plain)
+    if plain["requires"]:
+        require_extra(plain["requires"], plain["name"])
     schema.check(plain, choices)
     return Composed(plain, list(overrides), choices)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from expkit import source
 
-NOT_HASHED = ("name", "paths", "logger", "tags", "paper", "study", "scale", "scales", "sweep")
+NOT_HASHED = ("name", "paths", "logger", "tags", "paper", "study", "scale", "scales", "requires", "sweep")
 """Top-level keys that say where a run's results go or how it is described, not what it computes."""
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from expkit.data.base import TensorData
     from expkit.engines.lightning import Training
-    from expkit.tasks.base import Task
 
 
 def run(composed: Composed, observer: Observer | None = None, force: bool = False) -> Record:
@@ -132,13 +131,18 @@ def build_callbacks(config: Mapping[str, Any]) -> list[Callback]:
     ]
 
 
-def prepare_task(config: Mapping[str, Any]) -> Task:
-    """The task with its model at initialization."""
+def prepare_task(config: Mapping[str, Any]) -> Any:
+    """The task with its model at initialization, after all transforms; a `Computation` where nothing is trained."""
     from expkit.seeding import stream
+    from expkit.tasks.computation import Computation
 
     with stream(config["seed"], "initialization"):
-        model = build(config["model"], "model")
-        task: Task = build(config["task"], "task", model=model)
+        model = build(config["model"], "model") if config["model"] else None
+        for name, node in (config.get("transforms") or {}).items():
+            model = build(node, f"transforms.{name}", model=model)
+        task = build(config["task"], "task", model=model)
+    if isinstance(task, Computation):
+        return task
     task.optimizer_factory = factory(config["optimizer"], "optimizer", "params")
     if config["scheduler"]:
         task.scheduler_factory = factory(config["scheduler"], "scheduler", "optimizer")

@@ -17,6 +17,7 @@ PROVIDED = {
     "optimizer": {"params"},
     "scheduler": {"optimizer"},
     "task": {"model"},
+    "transforms": {"model"},
     "logger": {"folder", "run_id", "name", "config", "session", "resume"},
 }
 """Arguments that expkit passes itself, by top-level group."""
@@ -176,22 +177,29 @@ def _option(group: str, cfg: Mapping[str, Any], choices: Mapping[str, str]) -> s
     return f"{group}={choices.get(group) or cfg[group]['_target_'].rpartition('.')[2]}"
 
 
+PLURAL = {"tokens": "tokens"}
+
+
 def _model_takes_data(model: Mapping[str, Any], spec: Mapping[str, Any], name: str, data: str) -> Iterator[Problem]:
     kind = kind_of(spec)
     takes = class_literal(resolve(model["_target_"]), "accepts")
     if kind is None or takes is None or kind in takes:
         return
-    plural = {"vector": "vectors", "signal": "signals", "image": "images", "tokens": "tokens"}
-    *others, last = [plural.get(each, each) for each in takes]
+    *others, last = [PLURAL.get(each, f"{each}s") for each in takes]
     wanted = f"{', '.join(others)} or {last}" if others else last
-    one = {"vector": "a vector", "signal": "a signal", "image": "an image", "tokens": "tokens"}[kind]
+    one = {"image": "an image", "tokens": "tokens"}.get(kind, f"a {kind}")
     fitting = models_that_take(kind)
     hint = f"Models that fit: {', '.join(fitting)}." if fitting else None
     yield Problem("model", f"{name} takes {wanted}, but {data} gives {one} of shape {spec['shape']}.", hint)
 
 
 def kind_of(spec: Mapping[str, Any]) -> str | None:
-    """What a data set's inputs are: 'tokens', 'vector', 'signal' or 'image'; None for shapes of more dimensions."""
+    """What a data set's inputs are, as it says itself or by their shape: 'tokens', 'vector', 'signal' or 'image'.
+
+    None for shapes of more dimensions.
+    """
+    if isinstance(spec.get("kind"), str):
+        return str(spec["kind"])
     rank = len(spec["shape"])
     if rank == 1 and spec.get("vocab") is not None:
         return "tokens"

@@ -24,6 +24,7 @@ class Spec(TypedDict, total=False):
     vocab: int  # inputs are integers below this
     classes: int  # targets are integers below this
     targets: int  # targets are vectors of this many numbers
+    kind: str  # what an input is, where its shape does not say it: 'graph', 'fields', ...
 
 
 class TensorData(lightning.LightningDataModule):

@@ -24,12 +24,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 
+from expkit.callbacks.intervention import Intervention
 from expkit.data.base import Split, TensorData
+from expkit.engines.conclusion import conclusions, keep
 from expkit.engines.evaluation_points import evaluation_points
 from expkit.engines.observer import Observer
 from expkit.engines.ranks import local_ranks
 from expkit.engines.stopping import StopRequest
-from expkit.errors import UserError
+from expkit.errors import ConfigError, UserError
 from expkit.optim.plateau import ReduceLROnPlateau
 from expkit.probes.base import StepStatistic
 from expkit.records.files import replacing
@@ -132,6 +134,8 @@ class LightningEngine:
 
     def fit(self, training: Training) -> State:
         """Trains to the end, or until asked to stop; leaves the last state in `checkpoints/last.ckpt`."""
+        if not isinstance(training.task, Task):
+            raise ConfigError(f"{type(training.task).__name__} computes and does not train.", "Use trainer=compute.")
         quiet_lightning()
         max_steps = self.steps(training.data)
         with self._processes(training):
@@ -163,6 +167,7 @@ class LightningEngine:
 
     def _trainer(self, training: Training, max_steps: int) -> lightning.Trainer:
         points = evaluation_points(self.eval_at, max_steps)
+        stages = Stages(training.callbacks, max_steps)
         checkpoints = any(isinstance(callback, ModelCheckpoint) for callback in training.callbacks)
         try:
             return lightning.Trainer(
@@ -174,7 +179,9 @@ class LightningEngine:
                     *training.callbacks,
                     *_step_statistics(training.callbacks),
                     # Last: evaluates and saves what the other callbacks have made of the step.
-                    _Keeper(training, points, self.checkpoint_seconds, self.checkpoint_steps, self.allow_divergence),
+                    _Keeper(
+                        training, points, stages, self.checkpoint_seconds, self.checkpoint_steps, self.allow_divergence
+                    ),
                 ],
                 logger=list(training.loggers) or False,
                 profiler=self._profiler(training.folder),
@@ -211,6 +218,35 @@ class LightningEngine:
         return (
             local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
         )
+
+
+class Stages:
+    """The interventions of a training: which of them act after which step."""
+
+    def __init__(self, callbacks: Sequence[lightning.Callback], max_steps: int) -> None:
+        self._acting: dict[int, list[Intervention]] = {}
+        for callback in callbacks:
+            if isinstance(callback, Intervention):
+                for step in callback.steps(max_steps):
+                    if step < max_steps:
+                        self._acting.setdefault(step, []).append(callback)
+
+    @property
+    def points(self) -> frozenset[int]:
+        """The steps at which one acts."""
+        return frozenset(self._acting)
+
+    def fresh_optimizer(self, step: int) -> bool:
+        """Whether the optimizer starts anew after this step."""
+        return any(one.fresh_optimizer for one in self._acting.get(step, ()))
+
+    def act(self, task: Task, data: TensorData, seed: int, step: int) -> dict[str, float]:
+        """Lets those act that do so after this step; called with gradients off, in evaluation mode."""
+        metrics: dict[str, float] = {}
+        for one in self._acting.get(step, ()):
+            torch.manual_seed(derive(seed, f"{type(one).__name__}/act/{step}"))
+            metrics |= one.act(task, data, step)
+        return metrics
 
 
 def is_finite(metrics: Mapping[str, float]) -> bool:
@@ -338,12 +374,14 @@ class _Keeper(lightning.Callback):
         self,
         training: Training,
         points: frozenset[int],
+        stages: Stages,
         checkpoint_seconds: float,
         checkpoint_steps: int | None,
         allow_divergence: bool,
     ) -> None:
         self.training = training
-        self.points = points
+        self.points = points | stages.points
+        self.stages = stages
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
         self.allow_divergence = allow_divergence
@@ -380,6 +418,8 @@ class _Keeper(lightning.Callback):
         if self.interrupted or self.pruned:  # saved where it can go on, which at the end of Lightning's epoch it cannot
             return
         self._evaluate(trainer)  # a callback may have ended the training between two evaluation points
+        if not self.diverged:
+            self._conclude(trainer)
         self._save(trainer)
 
     def _evaluate(self, trainer: lightning.Trainer) -> None:
@@ -390,6 +430,8 @@ class _Keeper(lightning.Callback):
         metrics = self._measure(trainer)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
         self._fire(trainer, "on_validation_epoch_end", "on_validation_end")
+        if step in self.stages.points and not trainer.should_stop:
+            metrics |= self._act(trainer)
         training.log.add(step, metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step)
@@ -408,20 +450,43 @@ class _Keeper(lightning.Callback):
             prunes = trainer.strategy.reduce_boolean_decision(prunes, all=False)
         return prunes and step < trainer.max_steps
 
+    def _act(self, trainer: lightning.Trainer) -> dict[str, float]:
+        """Lets interventions change the model; the optimizer forgets what it knows of it, if they say so."""
+        if isinstance(trainer.strategy, FSDPStrategy):
+            raise UserError("Stages need whole parameters, of which FSDP keeps parts.", "Use trainer.strategy=ddp.")
+        training, step = self.training, trainer.global_step
+        with torch.no_grad(), _evaluating(training.task):
+            metrics = self.stages.act(training.task, training.data, training.seed, step)
+        if self.stages.fresh_optimizer(step):
+            for optimizer in trainer.optimizers:
+                optimizer.state.clear()
+        return metrics
+
+    def _conclude(self, trainer: lightning.Trainer) -> None:
+        """What is measured once; the first process alone keeps it."""
+        training = self.training
+        with trainer.precision_plugin.forward_context(), _whole_parameters(trainer), _evaluating(training.task):
+            found = conclusions(training.callbacks, training.task, training.data, training.seed)
+        if trainer.is_global_zero:
+            numbers = keep(found, training.log, training.folder)
+            for logger in trainer.loggers if numbers else ():
+                logger.log_metrics(numbers, trainer.global_step)
+
     def _measure(self, trainer: lightning.Trainer) -> dict[str, float]:
         training, step = self.training, trainer.global_step
-        modes = {module: module.training for module in training.task.modules()}
-        training.task.eval()
         metrics: dict[str, float] = {}
-        with torch.no_grad(), trainer.precision_plugin.forward_context(), _whole_parameters(trainer):
+        with (
+            torch.no_grad(),
+            trainer.precision_plugin.forward_context(),
+            _whole_parameters(trainer),
+            _evaluating(training.task),
+        ):
             for split, values in training.data.splits.items():
                 metrics |= {f"{split}/{name}": value for name, value in training.task.evaluate(values).items()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if (measure := getattr(callback, "measure", None)) and not isinstance(callback, StepStatistic):
                     torch.manual_seed(derive(training.seed, f"{type(callback).__name__}/{step}"))
                     metrics |= measure(training.task, training.data)
-        for module, mode in modes.items():
-            module.training = mode
         return metrics
 
     def _fire(self, trainer: lightning.Trainer, *hooks: str) -> None:
@@ -464,6 +529,18 @@ class _Keeper(lightning.Callback):
         with replacing(path) if trainer.is_global_zero else nullcontext(path) as target:
             trainer.save_checkpoint(target)
         self._saved_at = time.monotonic()
+
+
+@contextmanager
+def _evaluating(task: Task) -> Iterator[None]:
+    """Evaluation mode, after which every module is in the mode that it was in."""
+    modes = {module: module.training for module in task.modules()}
+    task.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _whole_parameters(trainer: lightning.Trainer) -> AbstractContextManager[Any]:

@@ -19,9 +19,18 @@ class Probe(lightning.Callback):
     What it draws from torch's global generators and does to gradients leaves the run as it was.
     """
 
-    @abstractmethod
     def measure(self, task: Task, data: TensorData) -> dict[str, float]:
         """Quantities by name, `<probe>/<quantity>`; called with gradients off (use `torch.enable_grad` for them)."""
+        return {}
+
+    def conclude(self, task: Task, data: TensorData) -> dict[str, float | Tensor]:
+        """What is measured once, when a run is complete: for what takes long, and for what is no number.
+
+        Returns:
+            By name, `<probe>/<quantity>`: numbers, which are recorded with the last metrics, and tensors of any shape,
+            which the record keeps as arrays (`arrays.npz`).
+        """
+        return {}
 
 
 class StepStatistic(lightning.Callback):

@@ -4,7 +4,8 @@
     <experiment>/<run id>/config.yaml              the configuration, without where records are kept
     <experiment>/<run id>/environment.json         packages, Python, hardware; no folders, no host name
     <experiment>/<run id>/code.diff                uncommitted changes, where there were any
-    <experiment>/<run id>/metrics.parquet, summary.json, status.json, checkpoints/last.ckpt, checkpoints/best.ckpt
+    <experiment>/<run id>/metrics.parquet, summary.json, status.json, arrays.npz,
+        checkpoints/last.ckpt, checkpoints/best.ckpt
 
 The same run gives the same bytes. An archive from elsewhere is not trusted: nothing of it is written outside a staging
 folder before all of it has been checked, and nothing in it is ever executed.
@@ -18,6 +19,7 @@ import io
 import json
 import re
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from typing import IO, Any
 import yaml
 
 from expkit.errors import UserError
+from expkit.records.arrays import ARRAYS, read_arrays
 from expkit.records.files import read_json, replacing, write_json, write_text
 from expkit.records.record import STATES, Record
 
@@ -35,11 +38,12 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TEXTS = ("config.yaml", "environment.json", "code.diff", "summary.json", "status.json")
 CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")
-FILES = (*TEXTS, "metrics.parquet", *CHECKPOINTS)
+FILES = (*TEXTS, "metrics.parquet", ARRAYS, *CHECKPOINTS)
 """All that a run has in an archive. What loggers and callbacks wrote stays at home."""
 
 LARGEST_TEXT = 16 * 2**20  # bytes, of one of TEXTS and of the manifest
 LARGEST_CONFIG = 2**20  # bytes, of config.yaml: YAML takes its time
+LARGEST_ARRAYS = 2**30  # bytes that arrays.npz unpacks to
 LARGEST_TABLE = 50_000_000  # numbers in metrics.parquet, which may say much in few bytes
 MOST_VALUES = 100_000  # in a configuration, whose YAML may say much in few bytes by aliases
 
@@ -126,7 +130,7 @@ def content(record: Record, checkpoint: bool = True) -> dict[str, bytes | Path]:
     }
     if changes:
         files["code.diff"] = changes.encode(errors="replace")
-    kept = ("metrics.parquet", *(CHECKPOINTS if checkpoint else ()))
+    kept = ("metrics.parquet", ARRAYS, *(CHECKPOINTS if checkpoint else ()))
     files |= {name: record.folder / name for name in kept if (record.folder / name).is_file()}
     return {**files, "summary.json": _json(record.summary), "status.json": _json(status)}
 
@@ -345,6 +349,8 @@ def _check(packed: Packed) -> None:
         _parsed("code.diff", (packed.folder / "code.diff").read_bytes(), bytes.decode)
     if "metrics.parquet" in packed.files:
         _check_metrics(packed)
+    if ARRAYS in packed.files:
+        _check_arrays(packed)
     for name in CHECKPOINTS:
         if name in packed.files:
             _check_checkpoint(packed, name)
@@ -427,6 +433,25 @@ def _check_metrics(packed: Packed) -> None:
         raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
     if metrics["step"].null_count() or not metrics["step"].is_sorted() or metrics["step"].is_duplicated().any():
         raise _refusal(f"{what} is not a table of steps and numbers")
+
+
+def _check_arrays(packed: Packed) -> None:
+    """Refuses arrays of anything but numbers, and more of them than can be meant."""
+    what = f"{ARRAYS} of run {packed.run_id}"
+    try:
+        with zipfile.ZipFile(packed.folder / ARRAYS) as file:
+            members = file.infolist()
+            if sum(member.file_size for member in members) > LARGEST_ARRAYS:
+                raise _refusal(f"{what} is larger than such a file can be")
+            if any(CONTROL.search(member.filename) or not member.filename.endswith(".npy") for member in members):
+                raise _refusal(f"{what} has something else than arrays")
+        arrays = read_arrays(packed.folder)
+    except UserError as error:
+        raise error if error.message.startswith("The file cannot") else _refusal(f"{what} cannot be read") from error
+    except (OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
+    if any(values.dtype.kind not in "biuf" for values in arrays.values()):
+        raise _refusal(f"{what} has something else than numbers")
 
 
 def _check_checkpoint(packed: Packed, name: str) -> None:

@@ -36,6 +36,10 @@ class MetricLog:
         if time.monotonic() - self._written > self.interval:
             self.flush()
 
+    def amend(self, metrics: dict[str, float]) -> None:
+        """Adds metrics to the last row."""
+        self.rows[-1] |= metrics
+
     def flush(self) -> None:
         if self.path is not None and self.rows:
             with replacing(self.path) as aside:

@@ -16,11 +16,13 @@ import yaml
 from filelock import FileLock, Timeout
 
 from expkit.errors import ConfigError, UserError
+from expkit.records.arrays import ARRAYS, read_arrays
 from expkit.records.files import read_json, remove_leftovers, write_json, write_text
 from expkit.records.metrics import read
 
 if TYPE_CHECKING:
     import polars
+    from numpy.typing import NDArray
 
 FINISHED = ("complete", "diverged")
 """States that running again does not change."""
@@ -88,6 +90,11 @@ class Record:
         return self.folder / "metrics.parquet"
 
     @property
+    def arrays(self) -> dict[str, NDArray]:
+        """What probes and computations kept that is no number, by name; nothing where they kept none."""
+        return read_arrays(self.folder)
+
+    @property
     def checkpoint(self) -> Path:
         """The last checkpoint, where there is one."""
         return self.folder / "checkpoints" / "last.ckpt"
@@ -148,7 +155,7 @@ class Record:
 
     def clear(self) -> None:
         """Forgets all results."""
-        for name in ("summary.json", "metrics.parquet", "status.json", "wandb.json"):
+        for name in ("summary.json", "metrics.parquet", ARRAYS, "status.json", "wandb.json"):
             (self.folder / name).unlink(missing_ok=True)
         for name in ("checkpoints", "wandb", "csv", "tensorboard", "figures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from expkit.studies.sample import Sample
 
 if TYPE_CHECKING:
     import polars
+    from numpy.typing import NDArray
+
+    from expkit.records.record import Record
 
 ENDED = ("complete", "diverged", "pruned")
 """States of runs that have measured all they will; what such a run lacks counts as not finite, and not as missing."""
@@ -33,15 +37,22 @@ class Runs:
         where: these runs are, in words.
         lenient: give values that are not finite for what no run has measured, instead of an error: for studies whose
             configuration was changed.
+        records: of the runs that have one, by id, for what they keep as arrays.
     """
 
     def __init__(
-        self, frame: polars.DataFrame, history: polars.DataFrame, where: str = "", lenient: bool = False
+        self,
+        frame: polars.DataFrame,
+        history: polars.DataFrame,
+        where: str = "",
+        lenient: bool = False,
+        records: Mapping[str, Record] | None = None,
     ) -> None:
         self.frame = frame
         self.history = history
         self._where = where
         self.lenient = lenient
+        self.records = records or {}
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -112,6 +123,54 @@ class Runs:
         drawn = tuple(lines.get(run, empty) for run in self.ended["run"])
         return Curve(name, drawn, tuple(self.ended["unit"]), self.frame["unit"].n_unique())
 
+    def each(self, name: str, function: Callable[[OneRun], float]) -> Sample:
+        """A number of each run that ended, made from all that it measured and kept; NaN where it lacks what is asked.
+
+        Args:
+            name: of the number, for tables.
+            function: is given one run after another.
+        """
+        values = tuple(self._of_one(function, run) for run in self.single)
+        where = f" ({self._where})" if self._where else ""
+        return Sample(f"{name}{where}", values, tuple(self.ended["unit"]), self.frame["unit"].n_unique())
+
+    def arrays(self, name: str) -> NDArray:
+        """What each run that ended kept under a name, [runs, ...], in the order of `single`.
+
+        Raises:
+            UserError: one of them has no such array, or of another shape.
+        """
+        import numpy as np
+
+        kept = [run.arrays.get(name) for run in self.single]
+        if missing := [run.id for run, own in zip(self.single, kept, strict=True) if own is None]:
+            known = sorted({key for run in self.single for key in run.arrays})
+            raise NotMeasuredError(
+                f"{len(missing)} of {len(kept)} runs have kept no array '{name}'.", did_you_mean(name, known, show=30)
+            )
+        shapes = {own.shape for own in kept if own is not None}
+        if len(shapes) > 1:
+            raise UserError(f"'{name}' has another shape in another run: {', '.join(map(str, sorted(shapes)))}.")
+        return np.stack([own for own in kept if own is not None])
+
+    @cached_property
+    def single(self) -> list[OneRun]:
+        """The runs that ended, one by one."""
+        rows = {str(run[0]): own for run, own in self.history.group_by("run", maintain_order=True)}
+        empty = self.history.clear()
+        return [
+            OneRun(row["run"], row, rows.get(row["run"], empty), self.records.get(row["run"]))
+            for row in self.ended.iter_rows(named=True)
+        ]
+
+    def _of_one(self, function: Callable[[OneRun], float], run: OneRun) -> float:
+        try:
+            return float(function(run))
+        except (KeyError, IndexError):  # it diverged before it measured that
+            if run.keys["state"] == "complete" and not self.lenient:
+                raise
+            return math.nan
+
     @cached_property
     def ended(self) -> polars.DataFrame:
         """The runs that ended, whatever came of them; none of a seed that lacks one, which would not be comparable."""
@@ -132,7 +191,7 @@ class Runs:
     def _only(self, frame: polars.DataFrame, where: str) -> Runs:
         if frame.is_empty():
             raise UserError(f"The study has no runs with {where}.", f"It has: {', '.join(self._keys)}.")
-        return Runs(frame, self.history, ", ".join(filter(None, [self._where, where])), self.lenient)
+        return Runs(frame, self.history, ", ".join(filter(None, [self._where, where])), self.lenient, self.records)
 
     def _check(self, metric: str, known: list[str]) -> None:
         if metric not in known and not self.lenient:
@@ -147,6 +206,39 @@ class Runs:
         values = tuple(math.nan if value is None else float(value) for value in rows[column])
         where = f" ({self._where})" if self._where else ""
         return Sample(f"{name}{where}", values, tuple(rows["unit"]), self.frame["unit"].n_unique())
+
+
+@dataclass(frozen=True, eq=False)
+class OneRun:
+    """One run of a study.
+
+    Args:
+        id: of the run.
+        keys: its arm, state and seed, and the configuration's keys that the study sets.
+        metrics: what it logged, a row for each step.
+        record: its record, where it has one.
+    """
+
+    id: str
+    keys: Mapping[str, Any]
+    metrics: polars.DataFrame
+    record: Record | None
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray]:
+        """What it kept as arrays, by name."""
+        return self.record.arrays if self.record is not None else {}
+
+    def line(self, metric: str) -> tuple[NDArray, NDArray]:
+        """The steps at which a metric was measured, [n], and its values, [n].
+
+        Raises:
+            KeyError: it was not.
+        """
+        if metric not in self.metrics.columns:
+            raise KeyError(metric)
+        rows = self.metrics.select("step", metric).drop_nulls()
+        return rows["step"].to_numpy(), rows[metric].to_numpy()
 
 
 class Snapshot:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from expkit.compose import Composed
 from expkit.errors import ConfigError, UserError
 from expkit.identity import run_ids
+from expkit.records.record import Record
 from expkit.records.store import Store
 from expkit.studies.claims import Claim, Panel, load, study_file
 from expkit.studies.plan import Arm, plan
@@ -88,22 +89,26 @@ def study(
     claims, panels = load(experiment, file)
     store = Store(runs)
     frames, histories, failed = [], [], []
+    records: dict[str, Record] = {}
     for arm in arms:
         say(f"{experiment}: {_count(arm)}{f' of arm {arm.name}' if len(arms) > 1 else ''}")
-        frame, history, own = _run(arm, store, flags or Flags(quiet=True))
+        frame, history, own = _run(arm, store, flags or Flags(quiet=True), records)
         frames.append(frame)
         histories.append(history)
         failed += own
     lenient = changed or scale != "default"
-    done = Runs(_together(frames), _together(histories).unique(["run", "step"], maintain_order=True), lenient=lenient)
+    history = _together(histories).unique(["run", "step"], maintain_order=True)
+    done = Runs(_together(frames), history, lenient=lenient, records=records)
     if not done.frame["state"].is_in(ENDED).any():
         raise UserError(f"No run of the study of '{experiment}' has a result.", failed[0].message if failed else None)
     verdicts = [(claim, _evaluated(claim, done, file)) for claim in claims]
     return Studied(experiment, file.parent, arms, done, failed, verdicts, panels)
 
 
-def _run(arm: Arm, store: Store, flags: Flags) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
-    """An arm's sweep: one row a run, one row for each run and step, and what failed."""
+def _run(
+    arm: Arm, store: Store, flags: Flags, records: dict[str, Record]
+) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
+    """An arm's sweep: one row a run, one row for each run and step, and what failed; records are added to `records`."""
     logger = [] if any(o.lstrip("+~").startswith("logger") for o in arm.overrides) else ["logger=none"]
     overrides = [*arm.overrides, *logger, f"paths.runs={store.root}"]
     job = SweepJob(overrides, flags)
@@ -113,11 +118,11 @@ def _run(arm: Arm, store: Store, flags: Flags) -> tuple[polars.DataFrame, polars
     if dense is not None:
         return _of_table(arm, dense)
     composed = arm.composed(range(len(arm.jobs)))
-    return _of_folders(arm, composed, store, job)
+    return _of_folders(arm, composed, store, job, records)
 
 
 def _of_folders(
-    arm: Arm, composed: Sequence[Composed | ConfigError], store: Store, job: SweepJob
+    arm: Arm, composed: Sequence[Composed | ConfigError], store: Store, job: SweepJob, records: dict[str, Record]
 ) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
     import polars
 
@@ -134,6 +139,7 @@ def _of_folders(
             continue
         run = next(names)
         record = store.record(one.name, run)
+        records[run] = record
         state = record.state if (record.folder / "status.json").exists() else "not run"
         found.append({"run": run, "arm": arm.name, "state": state, **_facts(one, arm)})
         if state in ENDED and record.metrics_file.exists():

@@ -16,7 +16,7 @@ NUMBERS = frozenset({"seed", "data.seed", "trainer.gradient_clip_val", "populati
 NUMBERS_BELOW = frozenset({"optimizer", "scheduler"})
 """Groups whose numbers may all differ: updates are elementwise, and schedules are tabulated for each run."""
 
-FRACTIONS_BELOW = frozenset({"data", "model", "task"})
+FRACTIONS_BELOW = frozenset({"data", "model", "transforms", "task"})
 """Groups whose whole numbers are sizes: only numbers that need not be whole may differ."""
 
 

@@ -22,7 +22,8 @@ class Task(lightning.LightningModule):
     """Ties a model to an objective.
 
     Args:
-        model: maps a batch's 'input' to outputs.
+        model: maps a batch's 'input' to outputs, or the columns that it names in its attribute `columns`, in their
+            order.
         n_outputs: how many numbers the objective needs per example, or per position.
         per_position: whether it needs them at every position of the input (its last dimension), as in language
             modelling and tagging, not once per example. Sequence models read it from here: `${task.per_position}`.
@@ -50,8 +51,17 @@ class Task(lightning.LightningModule):
     def objective(self, batch: Split) -> dict[str, Tensor]:
         """'loss' and per-batch metrics, each a scalar mean over examples. Pure: logs nothing, keeps nothing."""
 
+    def output(self, batch: Split) -> Tensor:
+        """What the model makes of a batch."""
+        return self.model(*[batch[column] for column in self.columns])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a batch that the model takes."""
+        return getattr(self.model, "columns", ("input",))
+
     def output_shape(self, batch: Split) -> tuple[int, ...]:
-        """What `model(batch['input'])` must have as shape."""
+        """What `output(batch)` must have as shape."""
         n, *_, length = batch["input"].shape
         return (n, length, self.n_outputs) if self.per_position else (n, self.n_outputs)
 
@@ -81,12 +91,17 @@ class Task(lightning.LightningModule):
             ConfigError: model and data, or model and task, do not fit.
         """
         batch = {k: v[:2] for k, v in split.items()}
+        if missing := [column for column in self.columns if column not in batch]:
+            raise ConfigError(
+                f"{type(self.model).__name__} needs the columns {', '.join(missing)}, which the data do not have.",
+                f"They have: {', '.join(batch)}.",
+            )
         shape = tuple(batch["input"].shape[1:])
         mode = self.model.training
         self.model.eval()  # two examples must not enter the running statistics of a batch normalization
         try:
             with torch.no_grad():
-                output = self.model(batch["input"])
+                output = self.output(batch)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise ConfigError(
                 f"{type(self.model).__name__} does not accept the data: an input has shape {list(shape)} "

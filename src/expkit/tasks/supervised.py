@@ -22,7 +22,7 @@ class Classification(Task):
         self.label_smoothing = label_smoothing
 
     def objective(self, batch: Split) -> dict[str, Tensor]:
-        logits, target = self.model(batch["input"]), batch["target"]
+        logits, target = self.output(batch), batch["target"]
         return {
             "loss": F.cross_entropy(logits.flatten(0, -2), target.flatten(), label_smoothing=self.label_smoothing),
             "acc": (logits.argmax(-1) == target).to(logits.dtype).mean(),
@@ -36,7 +36,7 @@ class BinaryClassification(Task):
     """
 
     def objective(self, batch: Split) -> dict[str, Tensor]:
-        logit, target = self.model(batch["input"]).squeeze(-1), batch["target"]
+        logit, target = self.output(batch).squeeze(-1), batch["target"]
         return {
             "loss": F.binary_cross_entropy_with_logits(logit, target.to(logit.dtype)),
             "acc": ((logit > 0) == (target == 1)).to(logit.dtype).mean(),
@@ -58,7 +58,7 @@ class Regression(Task):
         self.loss = losses[loss]
 
     def objective(self, batch: Split) -> dict[str, Tensor]:
-        output, target = self.model(batch["input"]), batch["target"]
+        output, target = self.output(batch), batch["target"]
         return {
             "loss": self.loss(output, target),
             "mse": F.mse_loss(output, target),
@@ -70,7 +70,7 @@ class Reconstruction(Task):
     """Squared error between the model's outputs and its flattened inputs. Metrics: `loss` (mean over values)."""
 
     def objective(self, batch: Split) -> dict[str, Tensor]:
-        return {"loss": F.mse_loss(self.model(batch["input"]), batch["input"].flatten(1))}
+        return {"loss": F.mse_loss(self.output(batch), batch["input"].flatten(1))}
 
 
 class LanguageModelling(Task):
@@ -85,7 +85,7 @@ class LanguageModelling(Task):
             raise ValueError("language modelling predicts at every position; leave task.per_position true")
 
     def objective(self, batch: Split) -> dict[str, Tensor]:
-        logits, target = self.model(batch["input"]), batch["target"]
+        logits, target = self.output(batch), batch["target"]
         counted = target != -100
         correct = (logits.argmax(-1) == target) & counted
         return {

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from expkit.build import build
 from expkit.data.base import TensorData
+from expkit.engines.fused.not_fusable import NotFusable
 from expkit.engines.fused.stacked_training import StackedTraining
 from expkit.probes.base import StepStatistic
 from expkit.run import build_callbacks, prepare_task
@@ -16,6 +17,8 @@ from expkit.tasks.base import Task
 
 Config = Mapping[str, Any]
 T = TypeVar("T")
+MODEL_PARTS = ("model", "transforms", "task")
+"""What a task is made of, besides its seed."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +33,24 @@ def build_all(configs: Sequence[Config]) -> Builds:
     """Builds the data and the task of every run, the model at initialization, and makes sure that they fit together.
 
     Data are one object for all runs whose `data` is equal (it has the seed that they are drawn by); tasks for all whose
-    `seed`, `model` and `task` are.
+    `seed`, `model`, `transforms` and `task` are.
 
     Args:
         configs: resolved; parts that several of them share as objects are read once.
 
     Raises:
+        NotFusable: they are no trainings.
         ConfigError: something cannot be built, or does not go together.
     """
+    _require_training(configs[0])
     text = _texts()
     data = _each_once(configs, lambda config: text(config["data"]), _data)
     tasks = _each_once(
-        configs, lambda config: (config["seed"], text(config["model"]), text(config["task"])), prepare_task
+        configs, lambda config: (config["seed"], *(text(config.get(part)) for part in MODEL_PARTS)), prepare_task
     )
     checked: set[Hashable] = set()
     for config, task, own in zip(configs, tasks, data, strict=True):
-        structure = (text(config["model"]), text(config["task"]))
+        structure = tuple(text(config.get(part)) for part in MODEL_PARTS)
         if structure not in checked:  # data that are drawn from another seed have the same shape
             task.check(own.splits["train"])
             checked.add(structure)
@@ -71,6 +76,11 @@ def stacked(configs: Sequence[Config]) -> StackedTraining:
         clip=[config["trainer"]["gradient_clip_val"] for config in configs],
         statistics=[one for one in build_callbacks(first) if isinstance(one, StepStatistic)],
     )
+
+
+def _require_training(config: Config) -> None:
+    if config["trainer"]["_target_"] != "expkit.engines.lightning.LightningEngine":
+        raise NotFusable("trainer", "it computes and does not train")
 
 
 def _data(config: Config) -> TensorData:

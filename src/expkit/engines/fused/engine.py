@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from expkit.engines.conclusion import conclusions, keep
 from expkit.engines.fused.memory import recognized_out_of_memory
 from expkit.engines.fused.population import Population, StackView
 from expkit.engines.fused.run_view import RunView, require_fusable
+from expkit.engines.fused.stack import Tensors
 from expkit.engines.fused.stack_checkpoint import StackCheckpoint
 from expkit.engines.fused.stacked_training import StackedTraining
-from expkit.engines.lightning import LightningEngine, State, Training, is_finite, quiet_lightning
+from expkit.engines.lightning import LightningEngine, Stages, State, Training, is_finite, quiet_lightning
 from expkit.errors import UserError
 from expkit.probes.base import StepStatistic
 from expkit.records.files import replacing
@@ -81,6 +83,8 @@ class Fit:
                 statistics=[one for one in trainings[0].callbacks if isinstance(one, StepStatistic)],
             )
         self.trainings = trainings
+        self.stages = Stages(trainings[0].callbacks, self.core.max_steps)
+        self.core.points |= self.stages.points
         self.allow_divergence = settings.allow_divergence
         self.population = population
         self.checkpoint: StackCheckpoint | None = None
@@ -137,8 +141,10 @@ class Fit:
         columns = {name: values.tolist() for name, values in self.core.evaluate().items()}
         metrics = [{name: values[place] for name, values in columns.items()} for place in range(len(self.rows))]
         rates = self.core.learning_rates().tolist()
+        self._changed: dict[int, Tensors] = {}
         ending = [self._evaluate_run(place, rates[place], metrics[place]) for place in range(len(self.rows))]
         self._follow(metrics)
+        self._take_changes()
         if self.population is not None:
             self.population.between(self.core.step, StackView(self.core, self.rows), metrics)
         if any(ending):
@@ -161,6 +167,8 @@ class Fit:
             metrics |= self.population.facts(row, {name: float(own[place]) for name, own in self.core.hyper.items()})
         view.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
         view.fire("on_validation_epoch_end", "on_validation_end")
+        if step in self.stages.points and not view.should_stop:
+            metrics |= self._act(place)
         training.log.add(step, metrics)
         for logger in training.loggers:
             logger.log_metrics(metrics, step)
@@ -200,12 +208,42 @@ class Fit:
                     metrics |= callback.measure(training.task, training.data)
         return metrics
 
+    def _act(self, place: int) -> dict[str, float]:
+        """Lets interventions change a run's weights; the stack is given all changes at once, by `_take_changes`."""
+        training = self.trainings[self.rows[place]]
+        self._load(place)
+        training.task.eval()
+        with torch.no_grad():
+            metrics = self.stages.act(training.task, training.data, training.seed, self.core.step)
+        own = dict(training.task.named_parameters()) | dict(training.task.named_buffers())
+        self._changed[place] = {name: values.detach().clone() for name, values in own.items()}
+        return metrics
+
+    def _take_changes(self) -> None:
+        """Puts what interventions have made of runs into the stack; runs that they left out stay as they are."""
+        if not self._changed:
+            return
+        stack = self.core.stack
+        for tensors in (stack.parameters, stack.frozen, stack.buffers):
+            for name, values in tensors.items():
+                rows = [self._changed.get(place, {}).get(name, own) for place, own in enumerate(values)]
+                tensors[name] = torch.stack(rows)  # a new tensor: compiled steps keep theirs
+        if self.stages.fresh_optimizer(self.core.step):
+            self.core.reset_optimizer()
+        self._changed = {}
+
     def _finish(self, place: int, state: State) -> None:
         """A run's last weights go to its task, and to its record."""
         row = self.rows[place]
         training = self.trainings[row]
         self._load(place)
         self.views[row].fire("on_train_end")
+        if state == "complete":
+            keep(
+                conclusions(training.callbacks, training.task, training.data, training.seed),
+                training.log,
+                training.folder,
+            )
         training.log.flush()
         if state != "pruned":  # which may be taken up one day, and from weights alone it cannot be
             training.checkpoint.parent.mkdir(parents=True, exist_ok=True)

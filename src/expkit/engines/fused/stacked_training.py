@@ -81,7 +81,8 @@ class StackedTraining:
         self.program = Program(tasks[0], self.stack)
         self.names = {name.removeprefix("model."): name for name in self.stack.parameters}
         self.hyper = {name: values.to(self.device) for name, values in self.optimizer.hyper.items()}
-        self.state: Any = self.optimizer.init(_by_model_name(self.stack.parameters))
+        self.state: Any
+        self.reset_optimizer()
         rows = [self.max_steps + 1] * len(tasks)  # after the last update there is a rate for the next one, too
         self.factors = learning_rates(optimizers, schedulers, rows).to(self.device)
         followed = any(node and is_plateau(node) for node in schedulers)
@@ -128,6 +129,10 @@ class StackedTraining:
                 self.stack, columns, self.stack.shared[split], examples=examples
             ).items()
         }
+
+    def reset_optimizer(self) -> None:
+        """The optimizer starts anew, at the weights that there are."""
+        self.state = self.optimizer.init(_by_model_name(self.stack.parameters))
 
     def learning_rates(self) -> Tensor:
         """(R,), those of the next step."""
