@@ -9,17 +9,20 @@ import json
 import platform
 import re
 import tarfile
+import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars
 import pytest
 import torch
 import yaml
 
 from expkit.cli import main
+from expkit.records.arrays import write_arrays
 from expkit.records.record import Record
 from expkit.records.store import Store
 from support import train
@@ -33,6 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
     folder = tmp_path_factory.mktemp("made")
     tiny = ["data=iris", "model=linear", "trainer.max_steps=3", "logger=none", "callbacks=best"]
     record = Record(Path(train(*tiny, "--runs", str(folder / "here"))["path"]))
+    write_arrays(record.folder, {"spectrum": torch.arange(5.0)})
     path = record.folder / "environment.json"
     facts = json.loads(path.read_text())
     facts["git"] = {"commit": "a" * 40, "diff": "diff --git a/x b/x\n+ä\n", "untracked": ["new.py"]}
@@ -77,7 +81,7 @@ def test_a_round_trip_keeps_every_bit(made: tuple[Record, Path], tmp_path: Path)
     assert main(["import", str(archive), "--runs", str(tmp_path / "there")]) == 0
     (taken,) = Store(tmp_path / "there")
     assert (taken.run_id, taken.experiment, taken.state) == (record.run_id, record.experiment, "complete")
-    for name in ("metrics.parquet", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+    for name in ("metrics.parquet", "arrays.npz", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
         assert (taken.folder / name).read_bytes() == (record.folder / name).read_bytes()
     assert taken.summary == record.summary
     assert {**taken.config, "paths": None} == {**record.config, "paths": None}
@@ -112,7 +116,9 @@ def test_the_file_says_nothing_about_the_machines_folders_and_names(
 ) -> None:
     record, archive = made
     members = opened(archive)
-    texts = b"\n".join(data for name, data in members.items() if not name.endswith((".ckpt", ".parquet"))).decode()
+    texts = b"\n".join(
+        data for name, data in members.items() if not name.endswith((".ckpt", ".parquet", ".npz"))
+    ).decode()
     assert str(record.folder.parents[2]) not in texts
     assert str(Path.cwd()) not in texts
     facts = json.loads(members[f"{record.experiment}/{record.run_id}/environment.json"])
@@ -243,6 +249,21 @@ def parquet(frame: polars.DataFrame) -> bytes:
     return file.getvalue()
 
 
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def zipped(name: str, size: int) -> bytes:
+    """A zip file with one member of so many bytes, which packed are a thousandth of that."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as member:
+        for _ in range(size // 2**20):
+            member.write(bytes(2**20))
+    return file.getvalue()
+
+
 class Harm:
     """Unpickled, it leaves a file behind."""
 
@@ -258,6 +279,11 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 
 HONEST = {
+    "arrays of Python objects": (replaced("arrays.npz", npz(a=np.array([Path()], dtype=object))), "cannot be read"),
+    "arrays of text": (replaced("arrays.npz", npz(a=np.array(["x"]))), "something else than numbers"),
+    "arrays that are none": (replaced("arrays.npz", b"PK nonsense"), "cannot be read"),
+    "arrays beside a script": (replaced("arrays.npz", zipped("x.py", 2**20)), "something else than arrays"),
+    "arrays that grow": (replaced("arrays.npz", zipped("a.npy", 2**30 + 2**20)), "larger than such a file"),
     "an experiment that leads out of the store": (in_manifest(experiment=".."), "not the name of an experiment"),
     "an experiment with a slash": (in_manifest(experiment="../../x"), "not the name of an experiment"),
     "a run id that is a path": (in_manifest(run_id="../../../tmp/x"), "not a run id"),

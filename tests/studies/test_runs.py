@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import polars
 import pytest
+import torch
 
 from expkit.errors import UserError
+from expkit.records.arrays import write_arrays
+from expkit.records.record import Record
 from expkit.studies.runs import NotMeasuredError, Runs
 
 NAN = math.nan
@@ -104,3 +108,29 @@ def test_in_a_changed_configuration_it_is_not_finite() -> None:
     assert changed.curve("train/acc").band()[0].tolist() == []
     with pytest.raises(NotMeasuredError):
         runs().at(step=3)["test/acc"]
+
+
+def test_numbers_made_of_all_that_a_run_kept(tmp_path: Path) -> None:
+    own = runs()
+    for number, run in enumerate(["a0", "a1", "b0", "b1"]):
+        (tmp_path / run).mkdir()
+        write_arrays(tmp_path / run, {"probe/spectrum": torch.arange(3) + number})
+    own.records = {run: Record(tmp_path / run) for run in ("a0", "a1", "b0", "b1")}
+    assert own.each("sum", lambda run: run.arrays["probe/spectrum"].sum()).values == (3, 6, 9, 12)
+    assert own.arm("b").arrays("probe/spectrum").tolist() == [[2, 3, 4], [3, 4, 5]]
+    rises = own.each("rise", lambda run: run.line("test/acc")[1][-1] - run.line("test/acc")[1][0])
+    assert rises.values == pytest.approx((0.05,) * 4)
+    assert own.arm("a").each("lr", lambda run: run.keys["lr"]).values == (0.1, 0.1)
+    with pytest.raises(NotMeasuredError, match="no array 'probe/spectrun'"):
+        own.arrays("probe/spectrun")
+
+
+def test_a_run_that_diverged_has_no_number_where_it_kept_nothing(tmp_path: Path) -> None:
+    diverged = runs({"a1": "diverged"})
+    (tmp_path / "kept").mkdir()
+    write_arrays(tmp_path / "kept", {"spectrum": torch.ones(2)})
+    diverged.records = {run: Record(tmp_path / "kept") for run in ("a0", "b0", "b1")}
+    values = diverged.each("sum", lambda run: run.arrays["spectrum"].sum()).values
+    assert [math.isnan(value) for value in values] == [False, True, False, False]
+    with pytest.raises(KeyError):
+        runs().each("sum", lambda run: run.arrays["spectrum"].sum())
