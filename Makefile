@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench bench-sweeps lock clean
+.PHONY: help setup run test lint format bench bench-sweeps library lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-sweeps: setup  ## Measure sweeps against bare loops and kernels; JAX_PYTHO
 	$(BIN)/python scripts/bench/sweep_speed.py $(if $(JAX_PYTHON),--jax-python $(JAX_PYTHON))
 
 # A torch of the CPU build is named without its local version, so that the lock serves every build.
+library: setup  ## Write the table of experiments in README.md anew
+	$(BIN)/python scripts/library_table
+
 lock: setup  ## Resolve the versions in requirements.lock anew
 	scripts/lock $(BIN)
 

@@ -18,11 +18,20 @@ TOKEN_MODELS = {"gpt"}
 SMALL = {"two_moons", "spirals", "iris"}  # inputs of two to four numbers, too short to convolve and pool
 
 
+MODELS = {"markov_text": "gpt", "synthetic_mil": "bag_classifier", "example_numbers": "unconstrained_features"}
+KINDS = {"graph": "gcn", "fields": "dnn_ctr"}  # what takes inputs that are more than their shape says
+NOT_TRAINED = {"stored_patterns"}  # what only computations work on (trainer=compute)
+OTHER_TASKS = {"two_layer_relu", "autoencoder", "vqvae", "unconstrained_features", "none"}  # than classification
+
+
 def model_for(data: str) -> str:
-    return "gpt" if data == "markov_text" else "mlp"
+    from expkit.compose import load
+
+    kind = load([*QUICK, f"data={data}"])[0].data.spec.get("kind")
+    return MODELS.get(data) or KINDS.get(kind, "mlp")
 
 
-@pytest.mark.parametrize("data", sorted(set(options("data")) - FILES))
+@pytest.mark.parametrize("data", sorted(set(options("data")) - FILES - NOT_TRAINED))
 def test_every_data_set_trains(runs: Path, data: str) -> None:
     summary = train(*QUICK, f"data={data}", f"model={model_for(data)}")["summary"]
     assert summary["step"] == 3
@@ -30,7 +39,7 @@ def test_every_data_set_trains(runs: Path, data: str) -> None:
 
 
 @pytest.mark.parametrize("data", ["mnist1d", "digits", "wine", "modular_addition"])
-@pytest.mark.parametrize("model", sorted(set(options("model")) - {"two_layer_relu", "autoencoder"}))
+@pytest.mark.parametrize("model", sorted(set(options("model")) - OTHER_TASKS))
 def test_every_model_trains_on_every_kind_of_data_it_takes(runs: Path, model: str, data: str) -> None:
     printed, status = try_train(*QUICK, f"data={data}", f"model={model}") if fits(model, data) else (None, None)
     if fits(model, data):
@@ -87,9 +96,22 @@ def test_every_scheduler_runs_and_changes_the_learning_rate(runs: Path, schedule
     assert (rates.n_unique() > 1) == (scheduler != "none")
 
 
+SNAPSHOTS = ["transforms=snapshots", "transforms.snapshots.names=[before,initialization]"]
+PARTNERS = {  # of callbacks that work on something that a transform, a task or the data provide
+    "consolidate": ["data=permuted_tasks", "task=anchored_classification", "callbacks.consolidate.every=220"],
+    "magnitude_pruner": ["transforms=prunable", "callbacks.magnitude_pruner.fraction=0.2"],
+    "random_pruner": ["transforms=prunable", "callbacks.random_pruner.fraction=0.2"],
+    "snip_pruner": ["transforms=prunable", "callbacks.snip_pruner.sparsity=0.5"],
+    "take_snapshot": SNAPSHOTS,
+    "restore_snapshot": SNAPSHOTS,
+    "unit_sharpness": ["data=diabetes", "task=unit_sharpness_regression"],
+}
+
+
 @pytest.mark.parametrize("callback", sorted(options("callbacks")))
 def test_every_callback_runs(runs: Path, callback: str) -> None:
-    assert train("data=wine", f"callbacks={callback}", "trainer.max_steps=10", "logger=none")["status"] == "complete"
+    with_it = ["data=wine", *PARTNERS.get(callback, []), f"callbacks={callback}"]
+    assert train(*with_it, "trainer.max_steps=10", "logger=none")["status"] == "complete"
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(runs: Path) -> None:

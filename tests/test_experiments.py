@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,10 @@ def test_it_trains_at_smoke_scale(runs: Path, name: str) -> None:
     run = train(f"+experiment={name}", "scale=smoke", "logger=none")
     assert run["status"] == "complete"
     assert any("/" in metric for metric in run["summary"])
+
+
+def test_the_readme_lists_all() -> None:
+    subprocess.run([sys.executable, root() / "scripts" / "library_table", "--check"], check=True)
 
 
 @pytest.mark.parametrize("name", sorted(experiments()))

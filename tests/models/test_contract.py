@@ -20,6 +20,7 @@ SPECS = {
 NAMES = [
     *("two_layer_relu", "linear", "mlp", "autoencoder", "cnn", "resnet"),
     *("rnn", "lstm", "gru", "transformer_encoder", "gpt"),
+    *("lenet_300_100", "residual_mlp", "two_layer", "random_features", "mobilenet"),
 ]
 
 

@@ -20,7 +20,7 @@ def add_list_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list(options: argparse.Namespace) -> None:
-    entries = [_entry(name, config) for name, config in _configs()]
+    entries = sorted((_entry(name, config) for name, config in _configs()), key=_place)
     if options.family:
         families = {entry["family"] for entry in entries}
         if options.family not in families:
@@ -84,6 +84,11 @@ def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _place(entry: dict[str, Any]) -> tuple[bool, str, str]:
+    """By family, those without one last, then by name."""
+    return entry["family"] is None, entry["family"] or "", entry["name"]
+
+
 def _runs(name: str, root: str | None) -> Any:
     from expkit.records.store import Store
 
@@ -101,14 +106,15 @@ def _print_list(entries: Any) -> None:
     if not entries:
         console.print("No experiment matches.")
         return
-    table = Table(
-        "experiment", "family", "arXiv", "claims", "finding", box=None, header_style="dim", padding=(0, 2, 0, 0)
-    )
-    for entry in entries:
+    table = Table("experiment", "arXiv", "claims", "finding", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for number, entry in enumerate(entries):
+        if number == 0 or entry["family"] != entries[number - 1]["family"]:
+            if number:
+                table.add_row()
+            table.add_row(Text((entry["family"] or "without a family").replace("_", " "), style="dim"))
         finding = entry["finding"] or entry["paper"]["title"] or ""
         table.add_row(
-            Text(entry["name"], style="bold"),
-            entry["family"] or "",
+            Text(f"  {entry['name']}", style="bold"),
             entry["paper"]["arxiv"] or "",
             _verdicts(entry),
             Text(finding),

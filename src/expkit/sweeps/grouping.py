@@ -10,8 +10,8 @@ from typing import Any
 from expkit import schema
 from expkit.identity import NOT_HASHED
 
-NUMBERS = frozenset({"seed", "data.seed", "trainer.gradient_clip_val", "population.member"})
-"""Keys that may hold any number."""
+NUMBERS = frozenset({"seed", "trainer.gradient_clip_val", "population.member"})
+"""Keys that may hold any number, as may keys of the name 'seed' in the groups below."""
 
 NUMBERS_BELOW = frozenset({"optimizer", "scheduler"})
 """Groups whose numbers may all differ: updates are elementwise, and schedules are tabulated for each run."""
@@ -169,7 +169,7 @@ def _may_differ(path: str, value: Any, takes: TakesFractions, target: str, name:
         return True
     if top not in FRACTIONS_BELOW or not name:
         return False
-    return isinstance(value, float) or (bool(target) and takes(target, name))
+    return name == "seed" or isinstance(value, float) or (bool(target) and takes(target, name))
 
 
 def _takes_fractions(target: str, name: str) -> bool:

@@ -1,0 +1,1 @@
+"""Smaller networks: pruning with masks, going back to earlier weights, quantization after and during training."""
