@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from expkit import library, schema
+from expkit.compose import compose
 from expkit.errors import ConfigError
 
 CHOICES = {"data": "xor_clusters", "model": "two_layer_relu", "task": "binary_classification"}
@@ -271,3 +272,9 @@ def test_every_option_of_the_library_names_what_exists(path: Path) -> None:
     group = path.parent.name
     written = [problem for problem in schema.problems({group: plain}, {}) if "${" not in problem.message]
     assert [p for p in written if not p.message.startswith(("missing required", "is ${"))] == []
+
+
+def test_settings_of_an_option_that_was_not_chosen_are_named() -> None:
+    with pytest.raises(ConfigError, match="probes.convergence: has settings, but was not chosen") as error:
+        compose(["data=iris", "probes=none", "+probes.convergence={threshold: 3}"])
+    assert "probes=[convergence]" in str(error.value.hint)

@@ -22,6 +22,9 @@ PROVIDED = {
 }
 """Arguments that expkit passes itself, by top-level group."""
 
+COLLECTED = {"callbacks", "probes", "transforms", "logger"}
+"""Groups of which several options can be chosen, each a node of its own."""
+
 BINARY = "expkit.tasks.supervised.BinaryClassification"
 
 
@@ -92,6 +95,9 @@ def problems_below(key: str, value: Any, choices: Mapping[str, str]) -> Iterator
     elif isinstance(value, Mapping):
         if "_target_" in value and value["_target_"] != MISSING:
             yield from _node(key, value)
+        group, _, name = key.partition(".")
+        if group in COLLECTED and name and "." not in name and "_target_" not in value:
+            yield Problem(key, "has settings, but was not chosen.", f"Choose it, {group}=[{name}], or leave them out.")
         for name, item in value.items():
             yield from problems_below(f"{key}.{name}", item, choices)
 
