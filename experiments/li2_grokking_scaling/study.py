@@ -9,7 +9,7 @@ from expkit.analysis.power_law_fit import fit_forms, power_law_fit
 from expkit.studies import Sample, band, claim, figure, holds
 
 MODULI = (23, 31, 47, 61)
-COUNTS = (18, 22, 26, 30)
+COUNTS = (22, 26, 30)
 """Tenths of p ln p."""
 FORMS = {"p log p": lambda p: p * math.log(p), "p²": lambda p: p**2}
 EARLY = 60

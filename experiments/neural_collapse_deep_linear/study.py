@@ -186,7 +186,7 @@ def collapse(runs, axes):
 
 @figure
 def lengths_of_classes(runs, axes):
-    arms = [*((f"{d} layers", runs.arm("imbalanced").where({"model.depth": d}), d, WEAK) for d in DEPTHS)]
+    arms = [*((str(d), runs.arm("imbalanced").where({"model.depth": d}), d, WEAK) for d in DEPTHS)]
     arms.append(("0, strong penalties", runs.arm("strong penalties"), 0, STRONG))
     for label, own, number, penalty in arms:
         (line,) = axes.plot(COUNTS, squared_lengths(COUNTS, number, penalty, penalty), linewidth=1)

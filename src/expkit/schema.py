@@ -183,7 +183,7 @@ def _option(group: str, cfg: Mapping[str, Any], choices: Mapping[str, str]) -> s
     return f"{group}={choices.get(group) or cfg[group]['_target_'].rpartition('.')[2]}"
 
 
-PLURAL = {"tokens": "tokens"}
+PLURAL = {"tokens": "tokens", "fields": "fields"}
 
 
 def _model_takes_data(model: Mapping[str, Any], spec: Mapping[str, Any], name: str, data: str) -> Iterator[Problem]:
