@@ -38,7 +38,7 @@ def network(hidden: torch.Tensor, readout: torch.Tensor) -> BinaryClassification
 
 @pytest.mark.slow
 def test_the_default_reproduces_the_finding(runs: Path) -> None:
-    printed = train("+experiment=grokking_xor", "logger=none")
+    printed = train("+experiment=grokking_xor", "logger=none", "trainer.max_steps=100")
     metrics = Record(Path(printed["path"])).metrics
     step_one = metrics.row(by_predicate=polars.col("step") == 1, named=True)
     assert step_one["train/acc"] >= 0.99

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 import polars
 import pytest
 
+from expkit import identity
+from expkit.compose import compose
 from expkit.records.record import Record
 from support import Run, run_expkit, train, try_train
+from tiny_project import forget
 
 TINY = ["+experiment=grokking_xor", "scale=smoke", "logger=none"]
 
@@ -112,17 +116,14 @@ def test_editing_the_models_code_makes_another_run_and_editing_a_comment_does_no
 
     def run_id(source: str) -> str:
         (tmp_path / "lab.py").write_text(source)
-        done = run_expkit(
-            "train", "model=scaled", "data=iris", "trainer.max_steps=2", "logger=none", "--json", folder=tmp_path
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)["run_id"]
+        return identity.run_id(compose(["model=scaled", "data=iris"]).config)
 
-    first = run_id(PIECE)
-    assert run_id(PIECE.replace("    def forward", "    # the same thing\n    def forward")) == first
-    edited = run_id(PIECE.replace("* self.scale", "* self.scale * 2"))
-    assert edited != first
-    assert len(list((tmp_path / "runs").glob("*/*/status.json"))) == 2
+    with contextlib.chdir(tmp_path):
+        forget()
+        first = run_id(PIECE)
+        assert run_id(PIECE.replace("    def forward", "    # the same thing\n    def forward")) == first
+        assert run_id(PIECE.replace("* self.scale", "* self.scale * 2")) != first
+    forget()
 
 
 def test_a_piece_that_raises_is_recorded_with_its_traceback_and_reported_without(tmp_path: Path) -> None:
