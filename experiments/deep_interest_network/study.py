@@ -70,7 +70,7 @@ def variants(runs, axes):
     axes.set_yticks(range(len(VARIANTS)), VARIANTS.values())
     axes.invert_yaxis()
     axes.set(xlabel="test AUC", title=f"{INTERESTS} interests per user")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left")
 
 
 @figure

@@ -167,4 +167,5 @@ def delay_by_setting(runs, axes):
     axes.set_yscale("log")
     axes.set_xticks(range(len(arms)), labels, rotation=45, ha="right")
     axes.set(ylabel="step at which the loss is 0.1", ylim=(None, last * 2), title="when data are fitted")
+    axes.set_ylim(top=6e4)  # room for the legend
     axes.legend(loc="upper left")

@@ -39,6 +39,7 @@ class MaskedBatchNorm(nn.Module):
         return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
     def _of_batch(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        mask = mask.to(x.dtype)
         share = mask / mask.sum().clamp(min=1)
         mean = share @ x
         variance = share @ (x - mean).square()

@@ -53,7 +53,7 @@ MODELS = {
     "two_layer": ["data=gaussian_polynomial", "data.dim=5", "data.n_train=40", "data.n_test=20", "model.width=8"],
     "mobilenet": [*SIGNALS, "model.channels=[4,4]", "model.strides=[2,2]"],
     "vqvae": [*SIGNALS, "task=vector_quantized_reconstruction", "model.width=4", "model.n_codes=8", "model.dim=4"],
-    "unconstrained_features": ["data=example_numbers", "data.counts=[5,5,5]", "task=penalized_classification"],
+    "unconstrained_features": ["data=example_numbers", "data.counts=[5,5,5,5]", "task=penalized_classification"],
     "bag_classifier": ["data=synthetic_mil", "data.n_train=40", "data.n_test=20", "data.batch_size=10"],
     "deeponet": ["data=grf_operator", "data.n_train=40", "data.n_test=20", "data.sensors=10", "data.batch_size=10"],
     **dict.fromkeys(("dnn_ctr", "wide_deep", "din"), CLICKS),

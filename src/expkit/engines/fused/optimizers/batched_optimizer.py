@@ -22,13 +22,17 @@ from expkit.engines.fused.optimizers.layerwise_sgd import BatchedLayerwiseSGD
 from expkit.engines.fused.optimizers.lion import BatchedLion
 from expkit.engines.fused.optimizers.muon import BatchedMuon
 from expkit.engines.fused.optimizers.nadam import BatchedNAdam
+from expkit.engines.fused.optimizers.normuon import BatchedNorMuon
 from expkit.engines.fused.optimizers.radam import BatchedRAdam
 from expkit.engines.fused.optimizers.rmsprop import BatchedRMSprop
 from expkit.engines.fused.optimizers.rprop import BatchedRprop
 from expkit.engines.fused.optimizers.sgd import BatchedSGD
+from expkit.engines.fused.optimizers.shampoo import BatchedShampoo
 from expkit.optim.layerwise_sgd import LayerwiseSGD
 from expkit.optim.lion import Lion
 from expkit.optim.muon import Muon
+from expkit.optim.normuon import NorMuon
+from expkit.optim.shampoo import Shampoo
 
 BATCHED: dict[Any, type[BatchedOptimizer]] = {
     torch.optim.SGD: BatchedSGD,
@@ -46,6 +50,8 @@ BATCHED: dict[Any, type[BatchedOptimizer]] = {
     LayerwiseSGD: BatchedLayerwiseSGD,
     Lion: BatchedLion,
     Muon: BatchedMuon,
+    NorMuon: BatchedNorMuon,
+    Shampoo: BatchedShampoo,
 }
 
 IMPLEMENTATION = {"params", "foreach", "capturable", "differentiable", "fused"}
