@@ -12,8 +12,8 @@ def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
     """U V^T, approximately, of every matrix U S V^T, as the optimizer Muon makes it.
 
     A matrix is divided by its Frobenius norm and goes through `steps` times X <- a X + (b X X^T + c (X X^T)^2) X, in
-    bfloat16. The quintic (a, b, c) = (3.4445, -4.775, 2.0315) takes singular values to between about 0.7 and 1.2 (Jordan
-    et al. 2024, kellerjordan.github.io/posts/muon).
+    bfloat16. The quintic (a, b, c) = (3.4445, -4.775, 2.0315) takes singular values to between about 0.7 and 1.2
+    (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
     Args:
         matrices: (..., rows, columns).

@@ -16,9 +16,10 @@ EPS = 1e-8
 
 
 class NorMuon(Muon):
-    r"""Orthogonalized momentum, divided by the root mean square that each neuron's row of it has had (arXiv 2510.05491).
+    r"""Orthogonalized momentum, divided by the root mean square that each neuron's row has had (arXiv 2510.05491).
 
-    With gradient G_t of a matrix W (out, in), M_0 = 0, v_0 = 0 (out,), mu = `momentum`, learning rate e, weight decay w:
+    With gradient G_t of a matrix W (out, in), M_0 = 0, v_0 = 0 (out,), mu = `momentum`, learning rate e and weight
+    decay w:
 
         M_t = mu M_{t-1} + (1 - mu) G_t
         O_t = U V^T, approximately, of M_t = U S V^T, by `ns_steps` Newton-Schulz iterations (in bfloat16)

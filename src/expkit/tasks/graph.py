@@ -48,7 +48,8 @@ class NodeClassification(Task):
     def objective(self, batch: Split) -> dict[str, Tensor]:
         logits, target = self.output(batch).flatten(0, 1), batch["target"].flatten()
         counted = (target != IGNORED).to(logits.dtype)
-        members = F.one_hot(target.clamp(min=0), self.n_outputs) * counted.unsqueeze(1)
+        one_hot = torch.eye(self.n_outputs, dtype=logits.dtype, device=logits.device)  # unlike torch's, for vmap, too
+        members = one_hot[target.clamp(min=0)] * counted.unsqueeze(1)
         sizes = members.sum(0)
         weight = members @ (1 - sizes / sizes.sum()) if self.class_weights == "balanced" else counted
         losses = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none")

@@ -72,7 +72,7 @@ TASKS = {
     "unit_sharpness_regression": ["data=diabetes", "model=mlp", "model.width=8", "callbacks=[unit_sharpness]"],
     "node_classification": [*GRAPHS, "model=node_mlp"],
     "click_through": [*CLICKS, "model=dnn_ctr", "task.penalty=0.1"],
-    "fitted_q": ["data=gridworld_transitions", "data.n_train=60", "data.n_test=20", "model=mlp", "model.width=8"],
+    "fitted_q": ["data=gridworld_transitions", "data.n_train=60", "data.n_test=20", "data.batch_size=20", "model=mlp"],
     "vector_quantized_reconstruction": [*SIGNALS, "model=vqvae", "model.width=4", "model.n_codes=8", "model.dim=4"],
 }
 

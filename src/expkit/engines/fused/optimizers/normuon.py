@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from expkit.engines.fused.optimizers.base import BatchedOptimizer
-from expkit.engines.fused.optimizers.muon import BatchedMuon
+from expkit.engines.fused.optimizers.muon import BatchedMuon, _BatchedMatrices
 from expkit.optim.newton_schulz import orthogonalized
 from expkit.optim.normuon import normalized
 
@@ -21,16 +20,13 @@ class BatchedNorMuon(BatchedMuon):
 
     def __init__(self, hyper: dict[str, Tensor], structure: Mapping[str, Any]) -> None:
         super().__init__(hyper, {**structure, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"})
-        self._matrices = _BatchedMatrices(hyper, structure)
+        self._matrices = _NormalizedMatrices(hyper, structure)
 
 
-class _BatchedMatrices(BatchedOptimizer):
+class _NormalizedMatrices(_BatchedMatrices):
     """Of parameters (R, out, ...), each run's flattened to a matrix (out, everything else)."""
 
     numbers = BatchedNorMuon.numbers
-
-    def shared(self, zeros: Tensor) -> dict[str, Tensor]:
-        return {}
 
     def slots(self, param: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": torch.zeros_like(param), "second_moment": param.new_zeros(*param.shape[:2], 1)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from expkit.engines.fused.optimizers.base import BatchedOptimizer
-from expkit.optim.shampoo import gram, grafted, preconditioned, sides
+from expkit.optim.shampoo import grafted, gram, preconditioned, sides
 
 
 class BatchedShampoo(BatchedOptimizer):
