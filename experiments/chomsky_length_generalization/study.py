@@ -1,5 +1,7 @@
 """What is checked of arXiv 2207.02098; README.md says where the thresholds come from."""
 
+from itertools import product
+
 import numpy as np
 
 from expkit.studies import claim, figure, holds
@@ -66,9 +68,9 @@ def others_fit(runs):
 @claim(
     "The transformer does not compute parity of longer strings: below 75 %",
     paper="table 2: transformers are near chance on parity check",
+    reason="the study trains the two recurrent networks on parity, which the other claim is about",
 )
-def transformer_fails_parity(runs):
-    return holds(score(runs, "transformer", "parity") < 0.75)
+def transformer_fails_parity(runs): ...
 
 
 @claim(
@@ -87,21 +89,29 @@ def by_length(runs, architecture, language):
     return lengths, accuracies
 
 
+def trained(runs, language):
+    """The architectures that the study trains on a language."""
+    return [name for name in ARCHITECTURES if f"{language}_{name}" in runs.arms]
+
+
 @figure
 def scores(runs, axes):
-    means = np.array([[score(runs, name, language).mean for language in LANGUAGES] for name in ARCHITECTURES])
+    means = np.full((len(ARCHITECTURES), len(LANGUAGES)), np.nan)
+    for (row, name), (column, language) in product(enumerate(ARCHITECTURES), enumerate(LANGUAGES)):
+        if name in trained(runs, language):
+            means[row, column] = value = score(runs, name, language).mean
+            colour = "black" if value > 0.75 else "white"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
     axes.imshow(means, cmap="viridis", vmin=0.5, vmax=1, aspect="auto")
-    for (row, column), value in np.ndenumerate(means):
-        colour = "black" if value > 0.75 else "white"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
     axes.grid(False)
-    axes.set_xticks(range(len(LANGUAGES)), [label.replace(" ", "\n") for label in LANGUAGES.values()])
+    axes.set_xticks(range(len(LANGUAGES)), list(LANGUAGES.values()))
     axes.set_yticks(range(len(ARCHITECTURES)), list(ARCHITECTURES.values()))
-    axes.set_title("test accuracy, mean over lengths and seeds")
+    axes.set_title("accuracy on lengths 17 to 80")
 
 
 def panel(runs, axes, language):
-    rows = [by_length(runs, name, language) for name in ARCHITECTURES]
+    names = trained(runs, language)
+    rows = [by_length(runs, name, language) for name in names]
     lengths = rows[0][0]
     image = axes.imshow(
         np.stack([accuracy for _, accuracy in rows]),
@@ -112,9 +122,9 @@ def panel(runs, axes, language):
         interpolation="nearest",
         extent=(lengths[0] - 0.5, lengths[-1] + 0.5, len(rows) - 0.5, -0.5),
     )
-    axes.axvline(LONGEST_TRAINED + 0.5, color="white", linewidth=1.5)
+    axes.axvline(LONGEST_TRAINED + 0.5, color="#D55E00", linewidth=1.5)
     axes.grid(False)
-    axes.set_yticks(range(len(ARCHITECTURES)), list(ARCHITECTURES.values()))
+    axes.set_yticks(range(len(names)), [ARCHITECTURES[name] for name in names])
     axes.set(xlabel="length of the string (trained left of the line)", title=LANGUAGES[language])
     axes.figure.colorbar(image, ax=axes, label="accuracy (0.5: guessing)", extend="min")
 
