@@ -18,7 +18,12 @@ TOKEN_MODELS = {"gpt"}
 SMALL = {"two_moons", "spirals", "iris"}  # inputs of two to four numbers, too short to convolve and pool
 
 
-MODELS = {"markov_text": "gpt", "synthetic_mil": "bag_classifier", "example_numbers": "unconstrained_features"}
+MODELS = {
+    "markov_text": "gpt",
+    "formal_languages": "lstm",
+    "synthetic_mil": "bag_classifier",
+    "example_numbers": "unconstrained_features",
+}
 KINDS = {"graph": "gcn", "fields": "dnn_ctr"}  # what takes inputs that are more than their shape says
 NOT_TRAINED = {"stored_patterns"}  # what only computations work on (trainer=compute)
 OTHER_TASKS = {"two_layer_relu", "autoencoder", "vqvae", "unconstrained_features", "none"}  # than classification
@@ -104,6 +109,7 @@ PARTNERS = {  # of callbacks that work on something that a transform, a task or 
     "snip_pruner": ["transforms=prunable", "callbacks.snip_pruner.sparsity=0.5"],
     "take_snapshot": SNAPSHOTS,
     "restore_snapshot": SNAPSHOTS,
+    "sigma_annealing": ["data=spike_latency_patterns", "model=snn", "model.delays=learned"],
     "unit_sharpness": ["data=diabetes", "task=unit_sharpness_regression"],
 }
 

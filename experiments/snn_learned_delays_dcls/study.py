@@ -46,7 +46,7 @@ def accuracies(runs, axes):
     for arm, label in ARMS.items():
         band(axes, runs.arm(arm).curve(ACCURACY), label, log_steps=False, marker="o", markersize=3)
     axes.axhline(1 / 8, color="0.5", linewidth=0.8, linestyle=":")
-    axes.annotate("chance", (0.99, 1 / 8), xycoords=("axes fraction", "data"), va="bottom", ha="right", fontsize=8)
+    axes.annotate("chance", (0.99, 0.095), xycoords=("axes fraction", "data"), va="top", ha="right", fontsize=8)
     axes.set(ylabel="test accuracy", ylim=(0, 1.03), title="accuracy, rounded delays")
     axes.legend(loc="center right", title="mean and 95 % interval, 5 seeds", title_fontsize=8)
 
@@ -61,7 +61,7 @@ def spreads(runs, axes):
 
 @figure
 def of_each_neuron(runs, axes):
-    edges = np.arange(0, 15.5, 0.5)
+    edges = np.arange(0, 20.5, 0.5)
     for (arm, label), style in zip(ARMS.items(), ("-", "--", "-."), strict=True):
         values = runs.arm(arm).arrays("arrival_spread/neurons").ravel()
         axes.hist(values[np.isfinite(values)], edges, histtype="step", label=label, linewidth=1.6, linestyle=style)

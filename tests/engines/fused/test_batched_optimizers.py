@@ -31,6 +31,18 @@ DECAY = (0.0, 1e-4, 0.1)  # a tuple of three or more is drawn from; of two it is
 BETAS = [(0.5, 0.95), (0.8, 0.9999)]
 ADAM = {"lr": LR, "betas": BETAS, "eps": (1e-8, 1e-2), "weight_decay": DECAY}
 NUMBERS = {
+    "nadamw": {**ADAM, "momentum_decay": (1e-4, 1e-2)},
+    "normuon": {
+        "lr": LR,
+        "weight_decay": DECAY,
+        "momentum": (0.0, 0.5, 0.95),
+        "beta2": (0.0, 0.5, 0.95),
+        "adamw_lr": LR,
+        "adamw_betas": BETAS,
+        "adamw_eps": (1e-8, 1e-3),
+        "adamw_weight_decay": DECAY,
+    },
+    "shampoo": ADAM,
     "sgd": {"lr": LR, "weight_decay": DECAY},
     "momentum": {"lr": LR, "momentum": (0.0, 0.5, 0.95), "dampening": (0.0, 0.3, 0.9), "weight_decay": DECAY},
     "nesterov": {"lr": LR, "momentum": (0.3, 0.98), "weight_decay": DECAY},
@@ -70,8 +82,9 @@ NUMBERS = {
 }
 # Muon's matrix products in bfloat16 are for a test of their own.
 CASES = [
-    *((name, {"ns_steps": 0} if name == "muon" else {}) for name in NUMBERS),
+    *((name, {"ns_steps": 0} if "muon" in name else {}) for name in NUMBERS),
     ("sgd", {"maximize": True}),
+    ("shampoo", {"largest_side": 5}),
     ("adam", {"amsgrad": True}),
     ("adam", {"decoupled_weight_decay": True}),
     ("adamw", {"amsgrad": True, "maximize": True}),
@@ -245,7 +258,7 @@ def test_compiles_into_one_graph(name):
 
 @pytest.mark.parametrize("name", sorted(NUMBERS))
 def test_an_update_changes_nothing_that_it_is_given(name):
-    batched = batched_optimizer(mixed_nodes(name, {"ns_steps": 1} if name == "muon" else {}))
+    batched = batched_optimizer(mixed_nodes(name, {"ns_steps": 1} if "muon" in name else {}))
     params = start(torch.float32)
     _, state = batched.update(params, gradients(params, 0), batched.init(params), factors()[0], batched.hyper)
     given = {
@@ -267,7 +280,7 @@ def tensors(state):
 @pytest.mark.parametrize("name", sorted(NUMBERS))
 def test_state_of_some_of_the_runs_is_a_slice(name):
     """As the engine makes it when runs have ended: slices of all tensors go on like the whole."""
-    batched = batched_optimizer(mixed_nodes(name, {"ns_steps": 0} if name == "muon" else {}))
+    batched = batched_optimizer(mixed_nodes(name, {"ns_steps": 0} if "muon" in name else {}))
     params = start(torch.float64)
     params, state = batched.update(params, gradients(params, 0), batched.init(params), factors()[0], batched.hyper)
     rows = torch.tensor([3, 1])

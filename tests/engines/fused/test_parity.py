@@ -19,9 +19,9 @@ STEPS = ["trainer.max_steps=200", "trainer.eval_at=50", "callbacks=none", "logge
 DOUBLE = "trainer.precision=64-true"
 
 OPTIMIZERS = sorted(set(options("optimizer")) - {"lbfgs"})  # which is not fused: its line search is a loop of its own
-KEEP_FLOAT32 = {"nadam": 1e-8, "asgd": 1e-8, "adafactor": 1e-6, "muon": 1e-5}
+KEEP_FLOAT32 = {"nadam": 1e-8, "nadamw": 1e-8, "asgd": 1e-8, "adafactor": 1e-6, "muon": 1e-5, "normuon": 1e-5}
 """Of these, torch keeps a product or a rate in single precision, or orthogonalizes in bfloat16, in any case."""
-OF_SIGNS = {"lion", "rprop", "muon", "adafactor", "adadelta"}
+OF_SIGNS = {"lion", "rprop", "muon", "normuon", "adafactor", "adadelta"}
 
 SIGNALS = ["data=mnist1d", "data.n_train=40", "data.n_test=20", "data.batch_size=10"]
 PAIRS = ["data=modular_addition", "data.p=11", "data.batch_size=16"]
@@ -31,6 +31,9 @@ GRAPHS = ["data=sbm_pattern", "data.n_train=6", "data.n_test=4", "data.communiti
 GRAPHS += ["data.max_size=6", "data.pattern_size=4", "model.width=4", "model.depth=1"]
 CLICKS = ["data=synthetic_interaction", "data.n_users=20", "data.n_items=40", "data.n_categories=5"]
 CLICKS += ["data.n_train=60", "data.n_test=30", "data.length=5", "data.batch_size=20"]
+STRINGS = ["data=formal_languages", "data.n_train=40", "data.n_val=10", "data.n_test=20", "data.batch_size=10"]
+STRINGS += ["data.train_lengths=[1,3]", "data.test_lengths=[4,6]"]
+SPIKES = ["data=spike_latency_patterns", "data.n_train=40", "data.n_test=20", "data.batch_size=10"]
 COMPUTED = {"fixed_points", "pattern_retrieval", "ridge_regression"}
 """Tasks that are not trained."""
 
@@ -47,6 +50,9 @@ MODELS = {
     "transformer_encoder": [*PAIRS, *SMALL],
     "gpt": [*TEXT, *SMALL],
     "autoencoder": ["data=wine", "task=reconstruction"],
+    "stack_rnn": [*STRINGS, "model.width=8"],
+    "tape_rnn": [*STRINGS, "model.width=8", "model.jumps=true"],
+    "snn": [*SPIKES, "model.width=8", "model.depth=1"],
     "lenet_300_100": ["data=wine", "model.widths=[8,4]"],
     "residual_mlp": ["data=wine", "model.width=8"],
     "random_features": ["data=diabetes", "model.width=8"],
