@@ -275,6 +275,6 @@ def test_every_option_of_the_library_names_what_exists(path: Path) -> None:
 
 
 def test_settings_of_an_option_that_was_not_chosen_are_named() -> None:
-    with pytest.raises(ConfigError, match="probes.convergence: has settings, but was not chosen") as error:
+    with pytest.raises(ConfigError, match=r"probes\.convergence: has settings, but was not chosen") as error:
         compose(["data=iris", "probes=none", "+probes.convergence={threshold: 3}"])
     assert "probes=[convergence]" in str(error.value.hint)
