@@ -13,7 +13,7 @@ from expkit import source
 from expkit.compose import Composed, compose
 from expkit.errors import ConfigError
 from expkit.identity import NOT_HASHED, run_id, run_ids, targets
-from expkit.sweeps.frame import references
+from expkit.sweeps.frame import absolute, references
 from expkit.sweeps.jobs import compose_jobs
 
 GROKKING = "+experiment=grokking_xor"
@@ -206,6 +206,20 @@ def test_jobs_share_what_does_not_differ() -> None:
 )
 def test_what_an_interpolation_reads_is_told_or_is_said_to_be_anything(text: str, read: list[str] | None) -> None:
     assert references(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("${...dim}", "${data.dim}"),
+        ("${.name}", "${data.spec.shape.name}"),
+        ("${sum:[${...a},${..b}]}", "${sum:[${data.a},${data.spec.b}]}"),
+        ("${oc.select:...x,null}", "${oc.select:data.x,null}"),
+        ("${seed}", "${seed}"),
+    ],
+)
+def test_relative_keys_stand_for_absolute_ones(text: str, meant: str) -> None:
+    assert absolute(text, ("data", "spec", "shape", 0)) == meant
 
 
 def test_run_ids_are_the_run_id_of_each() -> None:

@@ -46,7 +46,7 @@ def is_stale(experiment: str, thorough: bool = False) -> bool | None:
         return None
     rests = found.get("rests_on") or {}
     try:
-        if not thorough and _is_as_it_was(rests["inputs"]):
+        if not thorough and rests["study"] == study_hash(experiment) and _is_as_it_was(rests["inputs"]):
             return False
         return _has_changed(experiment, rests, thorough)
     except (KeyError, TypeError, ConfigError):  # written by another version, or the study cannot be composed any more

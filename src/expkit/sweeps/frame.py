@@ -198,7 +198,7 @@ def _dependents(key: str, nodes: list[tuple[Path, str]]) -> tuple[dict[Path, Non
     while before < len(changed):
         before = len(changed)
         for path, text in nodes:
-            used = references(text)
+            used = references(absolute(text, path))
             if used is None or any(overlap(each, _dotted(other)) for each in used for other in changed):
                 changed[path] = None
             if COPY.fullmatch(text) and used and used[0] in copies:
@@ -219,7 +219,8 @@ RESOLVERS = frozenset({"oc.select", "oc.env", "product", "sum"})
 def references(text: str) -> list[str] | None:
     """The keys that an interpolation reads; None if that cannot be told: it may be any.
 
-    Relative keys, keys that are themselves interpolated, and resolvers that are not known here may read anything.
+    Relative keys (see `absolute`), keys that are themselves interpolated, and resolvers that are not known here may
+    read anything.
     """
     found = REFERENCE.findall(text)
     resolvers = [name for name, end in found if end == ":"]
@@ -229,6 +230,24 @@ def references(text: str) -> list[str] | None:
     if not RESOLVERS.issuperset(resolvers):
         return None
     return [*(name for name, end in found if end == "}"), *selected]
+
+
+def absolute(text: str, path: Path) -> str:
+    """An interpolation with relative keys as those that they stand for.
+
+    Args:
+        text: of the interpolation.
+        path: of the value that it is: one dot is the mapping or list that holds it, each further dot one level up.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        up = len(found[2])
+        return f"{found[1]}{_dotted((*path[:-up], found[3]))}" if up <= len(path) else found[0]
+
+    return RELATIVE.sub(replaced, text)
+
+
+RELATIVE = re.compile(r"(\$\{\s*(?:oc\.select\s*:\s*)?)(\.+)([A-Za-z_][\w.]*)")
 
 
 def _interpolations(node: Any, path: Path) -> Iterator[tuple[Path, str]]:
