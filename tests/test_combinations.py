@@ -43,7 +43,7 @@ def test_every_data_set_trains(runs: Path, data: str) -> None:
     assert {"train/loss", "test/loss"} <= set(summary)
 
 
-@pytest.mark.parametrize("data", ["mnist1d", "digits", "wine", "modular_addition"])
+@pytest.mark.parametrize("data", ["mnist1d", "modular_addition"])  # test_contract has all kinds of inputs
 @pytest.mark.parametrize("model", sorted(set(options("model")) - OTHER_TASKS))
 def test_every_model_trains_on_every_kind_of_data_it_takes(runs: Path, model: str, data: str) -> None:
     printed, status = try_train(*QUICK, f"data={data}", f"model={model}") if fits(model, data) else (None, None)
