@@ -43,10 +43,10 @@ bench: setup  ## Measure speed, as ratios within one run
 bench-sweeps: setup  ## Measure sweeps against bare loops and kernels; JAX_PYTHON=... names an interpreter that has JAX
 	$(BIN)/python scripts/bench/sweep_speed.py $(if $(JAX_PYTHON),--jax-python $(JAX_PYTHON))
 
-# A torch of the CPU build is named without its local version, so that the lock serves every build.
 library: setup  ## Write the table of experiments in README.md anew
 	$(BIN)/python scripts/library_table
 
+# A torch of the CPU build is named without its local version, so that the lock serves every build.
 lock: setup  ## Resolve the versions in requirements.lock anew
 	scripts/lock $(BIN)
 

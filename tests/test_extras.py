@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
@@ -19,8 +20,10 @@ DECLARED = [
 
 
 @pytest.fixture(autouse=True)
-def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(metadata, "requires", lambda name: DECLARED)
+    extras._packages.cache_clear()
+    yield
     extras._packages.cache_clear()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,8 @@ def forget() -> None:
     for remembered in (library.project, library.settings, compose.loader):
         remembered.cache_clear()
     modules._found.clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tiny_lab"]:
+        del sys.modules[name]
 
 
 def made(folder: Path) -> Path:

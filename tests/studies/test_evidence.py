@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from expkit import compose, library
+from expkit.errors import UserError
 from expkit.studies.claims import study_file
-from expkit.studies.evidence import evidence, is_stale
+from expkit.studies.evidence import evidence, is_stale, write
 from expkit.studies.readme import BEGIN, END, HEADING, replaced
+from expkit.studies.study import study
 from tiny_project import Project, tiny_project
 
 WITH_EVIDENCE = sorted(name for name in compose.experiments() if evidence(name))
@@ -88,6 +90,17 @@ def test_evidence_knows_what_it_rests_on(project: Project) -> None:
     assert listed["claims"] == [claim["claim"] for claim in written["claims"]]
     assert listed["verdicts"] == ["reproduced", "not reproduced", "not testable here"]
     assert "stale: its runs" not in project.expkit("show", "tiny")[0]
+
+
+def test_a_study_edited_while_it_ran_writes_nothing(project: Project) -> None:
+    studied = study("tiny", runs=str(project.folder / "runs"))
+    undo = project.edit("experiments/tiny/study.py", "end < first", "end < 0.9")
+    with pytest.raises(UserError, match="changed while the study ran"):
+        write(studied)
+    assert evidence("tiny") is None
+    undo()
+    write(study("tiny", runs=str(project.folder / "runs")))
+    assert is_stale("tiny") is False
 
 
 def test_the_block_takes_the_place_of_the_one_before() -> None:

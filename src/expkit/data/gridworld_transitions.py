@@ -47,7 +47,7 @@ class GridworldTransitions(TensorData):
         self.n = {"train": n_train, "test": n_test}
         self.reward_noise = reward_noise
         own = int(torch.randint(2**31, (), generator=self.generator("map")))
-        self.world = GridWorld(side, walls, pits, slip, 0.0, discount, seed=own)
+        self.world = GridWorld(side, walls, pits, slip, discount, seed=own)
 
     def draw(self) -> dict[str, Split]:
         values = self.world.mdp().optimal_values().float()

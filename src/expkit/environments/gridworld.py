@@ -19,8 +19,7 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
     """A procedurally drawn square grid; the agent starts at any free cell and moves up, right, down or left.
 
     With probability `slip` it moves in a direction drawn at random instead; walls and edges stop it. The goal pays 1
-    and ends the episode, a pit costs 1 and ends it, all other moves pay 0. Gaussian noise on every reward hides that
-    from the agent, though not from `mdp`.
+    and ends the episode, a pit costs 1 and ends it, all other moves pay 0.
 
     An observation says in which row and which column the agent is: two one-hot vectors, (2 side,).
 
@@ -28,7 +27,6 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
         side: of the grid.
         walls, pits: share of cells.
         slip: probability of a random direction.
-        reward_noise: standard deviation.
         discount: of `mdp`.
         seed: of the map.
     """
@@ -39,13 +37,12 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
         walls: float = 0.15,
         pits: float = 0.08,
         slip: float = 0.1,
-        reward_noise: float = 0.0,
         discount: float = 0.95,
         seed: int = 0,
     ) -> None:
         if side < 3:
             raise ValueError(f"side is at least 3, got {side}")
-        self.side, self.slip, self.reward_noise, self.discount = side, slip, reward_noise, discount
+        self.side, self.slip, self.discount = side, slip, discount
         self.observation_space = gymnasium.spaces.MultiBinary(2 * side)
         self.action_space = gymnasium.spaces.Discrete(len(MOVES))
         draw = np.random.default_rng(seed)
@@ -68,8 +65,13 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
         if self.np_random.random() < self.slip:
             action = int(self.np_random.integers(len(MOVES)))
         self.state = self._after(self.state, action)
-        reward = self._reward(self.state) + self.reward_noise * float(self.np_random.standard_normal())
-        return self.observation(self.state), reward, self._ends(self.state), False, {"state": self.state}
+        return (
+            self.observation(self.state),
+            self._reward(self.state),
+            self._ends(self.state),
+            False,
+            {"state": self.state},
+        )
 
     def observation(self, state: int) -> NDArray:
         """What is seen of a state, float32, (2 side,)."""
@@ -78,7 +80,7 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
         return seen
 
     def mdp(self) -> MDP:
-        """The dynamics, without noise; states are cells, row by row."""
+        """The dynamics; states are cells, row by row."""
         n = self.side**2
         transitions, rewards = np.zeros((n, len(MOVES), n)), np.zeros((n, len(MOVES)))
         for state in self.starts:

@@ -441,15 +441,16 @@ def _check_arrays(packed: Packed) -> None:
     try:
         with zipfile.ZipFile(packed.folder / ARRAYS) as file:
             members = file.infolist()
-            if sum(member.file_size for member in members) > LARGEST_ARRAYS:
-                raise _refusal(f"{what} is larger than such a file can be")
-            if any(CONTROL.search(member.filename) or not member.filename.endswith(".npy") for member in members):
-                raise _refusal(f"{what} has something else than arrays")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
+    if sum(member.file_size for member in members) > LARGEST_ARRAYS:
+        raise _refusal(f"{what} is larger than such a file can be")
+    if any(CONTROL.search(member.filename) or not member.filename.endswith(".npy") for member in members):
+        raise _refusal(f"{what} has something else than arrays")
+    try:
         arrays = read_arrays(packed.folder)
     except UserError as error:
-        raise error if error.message.startswith("The file cannot") else _refusal(f"{what} cannot be read") from error
-    except (OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
-        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
+        raise _refusal(f"{what} cannot be read") from error
     if any(values.dtype.kind not in "biuf" for values in arrays.values()):
         raise _refusal(f"{what} has something else than numbers")
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from expkit import library
 from expkit.errors import UserError
+from expkit.source.modules import stamp
 from expkit.studies.estimate import Check
 from expkit.studies.result import Result
 
@@ -99,6 +100,11 @@ def study_file(slug: str) -> Path | None:
     """`experiments/<slug>/study.py`: the project's own, else the library's; None if there is none."""
     files = (folder / "experiments" / slug / "study.py" for folder in library.code_folders())
     return next((file for file in files if file.is_file()), None)
+
+
+def study_code(folder: Path) -> dict[str, tuple[int, int]]:
+    """What changes when code beside a study is written, by file: evidence has to be of the code that was loaded."""
+    return {path.name: stamp(path) for path in sorted(folder.glob("*.py"))}
 
 
 def load(slug: str, file: Path) -> tuple[list[Claim], list[Panel]]:

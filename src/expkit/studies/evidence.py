@@ -46,7 +46,7 @@ def is_stale(experiment: str, thorough: bool = False) -> bool | None:
         return None
     rests = found.get("rests_on") or {}
     try:
-        if not thorough and rests["study"] == study_hash(experiment) and _is_as_it_was(rests["inputs"]):
+        if not thorough and _is_as_it_was(rests["inputs"]):
             return False
         return _has_changed(experiment, rests, thorough)
     except (KeyError, TypeError, ConfigError):  # written by another version, or the study cannot be composed any more
@@ -85,8 +85,9 @@ def write(studied: Studied) -> Path:
     """Writes the figure, the README's generated block, and results.json, in this order; returns the folder.
 
     Raises:
-        UserError: runs failed, or the folder cannot be written.
+        UserError: runs failed, the study's code was changed since it was loaded, or the folder cannot be written.
     """
+    from expkit.studies.claims import study_code
     from expkit.studies.drawing import draw
     from expkit.studies.readme import write_block
 
@@ -94,6 +95,11 @@ def write(studied: Studied) -> Path:
         raise UserError(
             f"{len(studied.failed)} runs of '{studied.experiment}' failed, so that nothing was written.",
             "The same command runs them again.",
+        )
+    if study_code(studied.folder) != studied.code:
+        raise UserError(
+            f"The code in {studied.folder} was changed while the study ran, so that nothing was written.",
+            "The same command evaluates it as it is now; the runs are there.",
         )
     facts = {**describe(studied), **_rests_on(studied)}
     try:

@@ -12,7 +12,7 @@ from expkit.errors import ConfigError, UserError
 from expkit.identity import run_ids
 from expkit.records.record import Record
 from expkit.records.store import Store
-from expkit.studies.claims import Claim, Panel, load, study_file
+from expkit.studies.claims import Claim, Panel, load, study_code, study_file
 from expkit.studies.plan import Arm, plan
 from expkit.studies.result import Result
 from expkit.studies.runs import ENDED, Runs
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import polars
 
     from expkit.sweeps.sweep import Sweep
+
+    _Swept = tuple[polars.DataFrame, polars.DataFrame, list["Failed"], dict[str, Record]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Studied:
     Args:
         experiment: its name.
         folder: of its study.py.
+        code: that was loaded from there.
         arms: what was run.
         runs: the records, as claims read them.
         failed: runs without a result.
@@ -51,6 +54,7 @@ class Studied:
 
     experiment: str
     folder: Path
+    code: dict[str, tuple[int, int]]
     arms: list[Arm]
     runs: Runs
     failed: list[Failed]
@@ -86,29 +90,29 @@ def study(
     arms = plan(experiment, scale, given)
     if file is None:
         raise UserError(f"Experiment '{experiment}' has no experiments/{experiment}/study.py, so it has no claims.")
+    code = study_code(file.parent)
     claims, panels = load(experiment, file)
     store = Store(runs)
     frames, histories, failed = [], [], []
     records: dict[str, Record] = {}
     for arm in arms:
         say(f"{experiment}: {_count(arm)}{f' of arm {arm.name}' if len(arms) > 1 else ''}")
-        frame, history, own = _run(arm, store, flags or Flags(quiet=True), records)
+        frame, history, own, kept = _run(arm, store, flags or Flags(quiet=True))
         frames.append(frame)
         histories.append(history)
         failed += own
+        records |= kept
     lenient = changed or scale != "default"
     history = _together(histories).unique(["run", "step"], maintain_order=True)
     done = Runs(_together(frames), history, lenient=lenient, records=records)
     if not done.frame["state"].is_in(ENDED).any():
         raise UserError(f"No run of the study of '{experiment}' has a result.", failed[0].message if failed else None)
     verdicts = [(claim, _evaluated(claim, done, file)) for claim in claims]
-    return Studied(experiment, file.parent, arms, done, failed, verdicts, panels)
+    return Studied(experiment, file.parent, code, arms, done, failed, verdicts, panels)
 
 
-def _run(
-    arm: Arm, store: Store, flags: Flags, records: dict[str, Record]
-) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
-    """An arm's sweep: one row a run, one row for each run and step, and what failed; records are added to `records`."""
+def _run(arm: Arm, store: Store, flags: Flags) -> _Swept:
+    """An arm's sweep: one row a run, one row for each run and step, what failed, and the records by run."""
     logger = [] if any(o.lstrip("+~").startswith("logger") for o in arm.overrides) else ["logger=none"]
     overrides = [*arm.overrides, *logger, f"paths.runs={store.root}"]
     job = SweepJob(overrides, flags)
@@ -118,18 +122,17 @@ def _run(
     if dense is not None:
         return _of_table(arm, dense)
     composed = arm.composed(range(len(arm.jobs)))
-    return _of_folders(arm, composed, store, job, records)
+    return _of_folders(arm, composed, store, job)
 
 
-def _of_folders(
-    arm: Arm, composed: Sequence[Composed | ConfigError], store: Store, job: SweepJob, records: dict[str, Record]
-) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
+def _of_folders(arm: Arm, composed: Sequence[Composed | ConfigError], store: Store, job: SweepJob) -> _Swept:
     import polars
 
     names = iter(run_ids([one.config for one in composed if isinstance(one, Composed)]))
     found: list[dict[str, Any]] = []
     histories: list[polars.DataFrame] = []
     failed: list[Failed] = []
+    records: dict[str, Record] = {}
     why = _messages(job)
     for number, (overrides, one) in enumerate(zip(arm.jobs, composed, strict=True)):
         label = " ".join(o for o in overrides if o.lstrip("+").partition("=")[0] in {*arm.keys, "seed"})
@@ -147,10 +150,10 @@ def _of_folders(
         elif state not in ENDED:
             error = (record.status.get("error") or {}).get("message") or why.get(run) or state
             failed.append(Failed(arm.name, label, str(error).split("\n")[0]))
-    return polars.from_dicts(found, infer_schema_length=None), _together(histories), failed
+    return polars.from_dicts(found, infer_schema_length=None), _together(histories), failed, records
 
 
-def _of_table(arm: Arm, dense: polars.DataFrame) -> tuple[polars.DataFrame, polars.DataFrame, list[Failed]]:
+def _of_table(arm: Arm, dense: polars.DataFrame) -> _Swept:
     """The same for a sweep that is recorded as one table, which has what the runs measured at their end."""
     import polars
 
@@ -174,7 +177,7 @@ def _of_table(arm: Arm, dense: polars.DataFrame) -> tuple[polars.DataFrame, pola
         *(polars.lit(value).alias(key) for key, value in constant.items()),
     )
     history = dense.select(polars.col("run").str.split("/").list.last(), "step", *metrics)
-    return frame, history, []
+    return frame, history, [], {}
 
 
 def _facts(one: Composed, arm: Arm) -> dict[str, Any]:

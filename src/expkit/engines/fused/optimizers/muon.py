@@ -13,6 +13,7 @@ from expkit.engines.fused.optimizers.adam import BatchedAdamW
 from expkit.engines.fused.optimizers.base import BatchedOptimizer, State
 from expkit.errors import ConfigError
 from expkit.optim.muon import is_hidden_matrix
+from expkit.optim.newton_schulz import orthogonalized
 
 
 class BatchedMuon(BatchedOptimizer):
@@ -81,12 +82,6 @@ class _BatchedMatrices(BatchedOptimizer):
 
     numbers = BatchedMuon.numbers
 
-    def __init__(self, hyper: dict[str, Tensor], structure: Mapping[str, Any]) -> None:
-        super().__init__(hyper, structure)
-        defaults = torch.optim.Muon([torch.zeros(1, 1)]).param_groups[0]
-        self._polynomial: tuple[float, float, float] = defaults["ns_coefficients"]
-        self._eps: float = defaults["eps"]
-
     def shared(self, zeros: Tensor) -> dict[str, Tensor]:
         return {}
 
@@ -106,7 +101,7 @@ class _BatchedMatrices(BatchedOptimizer):
         direction = torch.lerp(grad, momentum, c["momentum"]) if self.structure["nesterov"] else momentum
         matrices = direction.reshape(*param.shape[:2], -1)
         scale = self._scale(*matrices.shape[1:])
-        update = self._orthogonalized(matrices).reshape(param.shape).to(param.dtype)
+        update = orthogonalized(matrices, self.structure["ns_steps"]).reshape(param.shape).to(param.dtype)
         if "weight_decay" in self.active:
             param = param * c["shrink"]
         return torch.addcmul(param, update, c["lr"] * scale, value=-1), {"momentum_buffer": momentum}
@@ -115,18 +110,6 @@ class _BatchedMatrices(BatchedOptimizer):
         if self.structure["adjust_lr_fn"] == "match_rms_adamw":
             return 0.2 * sqrt(max(rows, columns))
         return sqrt(max(1.0, rows / columns))
-
-    def _orthogonalized(self, matrices: Tensor) -> Tensor:
-        """Newton-Schulz iterations on every matrix of (R, out, in), in bfloat16."""
-        a, b, c = self._polynomial
-        tall = matrices.shape[1] > matrices.shape[2]
-        x = matrices.bfloat16()
-        x = x.mT if tall else x
-        x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=self._eps)
-        for _ in range(self.structure["ns_steps"]):
-            gram = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-        return x.mT if tall else x
 
 
 def _of_adamw(hyper: Mapping[str, Tensor]) -> dict[str, Tensor]:
