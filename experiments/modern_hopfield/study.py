@@ -137,7 +137,7 @@ def three_regimes(runs):
     paper="Hopfield pooling is the best on three of four multiple-instance data sets",
 )
 def pools_best(runs):
-    score = {arm: runs.arm(arm).last()["auroc/test"] for arm in ("hopfield", "mean", "max")}
+    score = {arm: runs.arm(arm).last()["auc/test"] for arm in ("hopfield", "mean", "max")}
     return holds(score["hopfield"] - score["mean"] > 0, score["hopfield"] - score["max"] > 0)
 
 
@@ -193,7 +193,7 @@ def regimes(runs, axes):
 def pooling(runs, axes):
     names = {"mean": "mean", "max": "maximum", "hopfield": "Hopfield"}
     for place, arm in enumerate(names):
-        sample = runs.arm(arm).last()["auroc/test"]
+        sample = runs.arm(arm).last()["auc/test"]
         high = sample.interval[1]
         values = list(sample.of_seed.values())
         axes.plot(place + np.linspace(-0.12, 0.12, len(values)), values, "o", color="0.6", markersize=3)

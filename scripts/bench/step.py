@@ -22,8 +22,9 @@ from torch.nn import functional as F
 
 from expkit.data.base import Split
 from expkit.data.xor_clusters import XorClusters
-from expkit.engines.lightning import LightningEngine, Training, quiet_lightning
+from expkit.engines.lightning import LightningEngine, quiet_lightning
 from expkit.engines.observer import Observer
+from expkit.engines.training import Training
 from expkit.models.two_layer_relu import TwoLayerReLU
 from expkit.records.metrics import MetricLog
 from expkit.seeding import stream

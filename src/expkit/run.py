@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from expkit.data.base import TensorData
-    from expkit.engines.lightning import Training
+    from expkit.engines.training import Training
 
 
 def run(composed: Composed, observer: Observer | None = None, force: bool = False) -> Record:
@@ -104,7 +104,7 @@ def load_torch() -> None:
 
 def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Training:
     """Builds everything that a training needs, from checked configuration, and makes sure that it fits together."""
-    from expkit.engines.lightning import Training
+    from expkit.engines.training import Training
 
     data: TensorData = build(config["data"], "data")
     data.setup()

@@ -26,7 +26,7 @@ from expkit.sweeps.pruning import reporter
 if TYPE_CHECKING:
     from expkit.engines.fused.engine import Fit
     from expkit.engines.fused.population import Population
-    from expkit.engines.lightning import Training
+    from expkit.engines.training import Training
 
 
 def run_fused(
@@ -168,7 +168,7 @@ def _population(members: Sequence[_Member]) -> Population | None:
 def _trainings(members: Sequence[_Member]) -> list[Training]:
     """What `expkit.run.prepare` makes of each, with what several runs share made once."""
     from expkit.engines.fused.builds import build_all
-    from expkit.engines.lightning import Training
+    from expkit.engines.training import Training
 
     configs = [member.composed.config for member in members]
     builds = build_all(configs)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from expkit.build import build
 from expkit.data.base import Split, TensorData
-from expkit.engines.lightning import LightningEngine, Training
+from expkit.engines.lightning import LightningEngine
 from expkit.engines.stopping import StopRequest
+from expkit.engines.training import Training
 from expkit.probes.base import Probe
 from expkit.records.metrics import MetricLog
 from expkit.tasks.base import Task

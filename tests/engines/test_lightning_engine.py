@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from expkit.data.base import TensorData
 from expkit.data.gaussian_mixture import GaussianMixture
-from expkit.engines.lightning import LightningEngine, Training
+from expkit.engines.lightning import LightningEngine
+from expkit.engines.training import Training
 from expkit.records.metrics import MetricLog
 from expkit.tasks.supervised import Classification
 

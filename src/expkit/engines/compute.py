@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from expkit.engines.conclusion import keep
-from expkit.engines.lightning import State, Training
+from expkit.engines.precision import convert
+from expkit.engines.training import State, Training
 from expkit.errors import ConfigError
 from expkit.seeding import derive, undisturbed
 from expkit.tasks.computation import Computation
@@ -43,7 +44,9 @@ class ComputeEngine:
                 f"trainer=compute carries out computations, but {type(task).__name__} is a task to train.",
                 "Leave out trainer=compute, or choose a task that computes.",
             )
-        self._prepare(task, training)
+        task.to(self.device).eval()
+        training.data.to(self.device)
+        convert(task, training.data, self.dtype)
         rows = task.rows if self.max_steps is None else min(task.rows, self.max_steps)
         training.observer.started(0, rows)
         training.stop.arm()
@@ -63,14 +66,6 @@ class ComputeEngine:
                     return "interrupted"
         if not log.rows:
             raise ConfigError(f"{type(task).__name__} has computed nothing.")
-        keep(found, log, training.folder)
+        keep(found, training)
         log.flush()
         return "complete"
-
-    def _prepare(self, task: Computation, training: Training) -> None:
-        task.to(self.device, self.dtype).eval()
-        training.data.to(self.device)
-        training.data.splits = {
-            name: {column: v.to(self.dtype) if v.is_floating_point() else v for column, v in split.items()}
-            for name, split in training.data.splits.items()
-        }

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
-import lightning.pytorch as lightning
 import torch
 from torch import Tensor
 
-from expkit.data.base import TensorData
+from expkit.engines.training import Training
 from expkit.records.arrays import write_arrays
-from expkit.records.metrics import MetricLog
 from expkit.seeding import derive
-from expkit.tasks.base import Task
 
 
-def conclusions(
-    callbacks: Sequence[lightning.Callback], task: Task, data: TensorData, seed: int
-) -> dict[str, float | Tensor]:
-    """What the probes among the callbacks conclude; each draws from a stream of its own."""
+def conclude(training: Training, writes: bool = True) -> None:
+    """Keeps what the probes among the callbacks conclude; each draws from a stream of its own.
+
+    Args:
+        training: complete, its task in evaluation mode.
+        writes: whether this process keeps the record; all of them compute, who may need each other for it.
+    """
     found: dict[str, float | Tensor] = {}
-    task.eval()
     with torch.no_grad():
-        for callback in callbacks:
-            if conclude := getattr(callback, "conclude", None):
-                torch.manual_seed(derive(seed, f"{type(callback).__name__}/conclusion"))
-                found |= conclude(task, data)
-    return found
+        for callback in training.callbacks:
+            if own := getattr(callback, "conclude", None):
+                torch.manual_seed(derive(training.seed, f"{type(callback).__name__}/conclusion"))
+                found |= own(training.task, training.data)
+    if writes:
+        keep(found, training)
 
 
-def keep(found: Mapping[str, float | Tensor], log: MetricLog, folder: Path) -> dict[str, float]:
-    """Numbers go to the last row of metrics, tensors to the record's arrays; returns the numbers."""
+def keep(found: Mapping[str, float | Tensor], training: Training) -> None:
+    """Numbers go to the last row of metrics and to the loggers, tensors to the record's arrays."""
     numbers = {name: float(value) for name, value in found.items() if not isinstance(value, Tensor)}
-    log.amend(numbers)
-    write_arrays(folder, {name: value for name, value in found.items() if isinstance(value, Tensor)})
-    return numbers
+    training.log.amend(numbers)
+    for logger in training.loggers if numbers else ():
+        logger.log_metrics(numbers, training.log.rows[-1]["step"])
+    write_arrays(training.folder, {name: value for name, value in found.items() if isinstance(value, Tensor)})

@@ -10,9 +10,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,48 +19,21 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch import profilers
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 
-from expkit.callbacks.intervention import Intervention
 from expkit.data.base import Split, TensorData
-from expkit.engines.conclusion import conclusions, keep
+from expkit.engines.conclusion import conclude
 from expkit.engines.evaluation_points import evaluation_points
-from expkit.engines.observer import Observer
 from expkit.engines.ranks import local_ranks
-from expkit.engines.stopping import StopRequest
+from expkit.engines.stages import Stages
+from expkit.engines.training import State, Training
 from expkit.errors import ConfigError, UserError
 from expkit.optim.plateau import ReduceLROnPlateau
 from expkit.probes.base import StepStatistic
 from expkit.records.files import replacing
-from expkit.records.metrics import MetricLog
 from expkit.seeding import derive, undisturbed
 from expkit.tasks.base import Task
-
-State = Literal["complete", "interrupted", "diverged", "pruned"]
-
-
-@dataclass
-class Training:
-    """One training, as an engine is handed it."""
-
-    task: Task
-    data: TensorData
-    seed: int
-    log: MetricLog
-    folder: Path
-    callbacks: Sequence[lightning.Callback] = ()
-    loggers: Sequence[Logger] = ()
-    observer: Observer = field(default_factory=Observer)
-    stop: StopRequest = field(default_factory=StopRequest)
-    resume: Path | None = None  # a checkpoint to go on from
-    prune: Callable[[int, Mapping[str, float]], bool] | None = None  # given step and metrics, whether the run ends here
-    rank_command: Sequence[str] = ()  # starts another process of this training
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
 
 
 class LightningEngine:
@@ -218,35 +190,6 @@ class LightningEngine:
         return (
             local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
         )
-
-
-class Stages:
-    """The interventions of a training: which of them act after which step."""
-
-    def __init__(self, callbacks: Sequence[lightning.Callback], max_steps: int) -> None:
-        self._acting: dict[int, list[Intervention]] = {}
-        for callback in callbacks:
-            if isinstance(callback, Intervention):
-                for step in callback.steps(max_steps):
-                    if step < max_steps:
-                        self._acting.setdefault(step, []).append(callback)
-
-    @property
-    def points(self) -> frozenset[int]:
-        """The steps at which one acts."""
-        return frozenset(self._acting)
-
-    def fresh_optimizer(self, step: int) -> bool:
-        """Whether the optimizer starts anew after this step."""
-        return any(one.fresh_optimizer for one in self._acting.get(step, ()))
-
-    def act(self, task: Task, data: TensorData, seed: int, step: int) -> dict[str, float]:
-        """Lets those act that do so after this step; called with gradients off, in evaluation mode."""
-        metrics: dict[str, float] = {}
-        for one in self._acting.get(step, ()):
-            torch.manual_seed(derive(seed, f"{type(one).__name__}/act/{step}"))
-            metrics |= one.act(task, data, step)
-        return metrics
 
 
 def is_finite(metrics: Mapping[str, float]) -> bool:
@@ -464,13 +407,8 @@ class _Keeper(lightning.Callback):
 
     def _conclude(self, trainer: lightning.Trainer) -> None:
         """What is measured once; the first process alone keeps it."""
-        training = self.training
-        with trainer.precision_plugin.forward_context(), _whole_parameters(trainer), _evaluating(training.task):
-            found = conclusions(training.callbacks, training.task, training.data, training.seed)
-        if trainer.is_global_zero:
-            numbers = keep(found, training.log, training.folder)
-            for logger in trainer.loggers if numbers else ():
-                logger.log_metrics(numbers, trainer.global_step)
+        with trainer.precision_plugin.forward_context(), _whole_parameters(trainer), _evaluating(self.training.task):
+            conclude(self.training, writes=trainer.is_global_zero)
 
     def _measure(self, trainer: lightning.Trainer) -> dict[str, float]:
         training, step = self.training, trainer.global_step

@@ -10,7 +10,8 @@ from expkit.build import build
 from expkit.compose import compose
 from expkit.engines.fused.builds import build_all, stacked
 from expkit.engines.fused.engine import Fit, FusedEngine
-from expkit.engines.lightning import LightningEngine, Training
+from expkit.engines.lightning import LightningEngine
+from expkit.engines.training import Training
 from expkit.records.metrics import MetricLog
 from expkit.run import build_callbacks
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 
-from expkit.engines.conclusion import conclusions, keep
+from expkit.engines.conclusion import conclude
 from expkit.engines.fused.memory import recognized_out_of_memory
 from expkit.engines.fused.population import Population, StackView
 from expkit.engines.fused.run_view import RunView, require_fusable
 from expkit.engines.fused.stack import Tensors
 from expkit.engines.fused.stack_checkpoint import StackCheckpoint
 from expkit.engines.fused.stacked_training import StackedTraining
-from expkit.engines.lightning import LightningEngine, Stages, State, Training, is_finite, quiet_lightning
+from expkit.engines.lightning import LightningEngine, is_finite, quiet_lightning
+from expkit.engines.stages import Stages
+from expkit.engines.training import State, Training
 from expkit.errors import UserError
 from expkit.probes.base import StepStatistic
 from expkit.records.files import replacing
@@ -84,6 +86,7 @@ class Fit:
             )
         self.trainings = trainings
         self.stages = Stages(trainings[0].callbacks, self.core.max_steps)
+        self._changed: dict[int, Tensors] = {}  # by interventions at this step
         self.core.points |= self.stages.points
         self.allow_divergence = settings.allow_divergence
         self.population = population
@@ -141,7 +144,6 @@ class Fit:
         columns = {name: values.tolist() for name, values in self.core.evaluate().items()}
         metrics = [{name: values[place] for name, values in columns.items()} for place in range(len(self.rows))]
         rates = self.core.learning_rates().tolist()
-        self._changed: dict[int, Tensors] = {}
         ending = [self._evaluate_run(place, rates[place], metrics[place]) for place in range(len(self.rows))]
         self._follow(metrics)
         self._take_changes()
@@ -239,11 +241,8 @@ class Fit:
         self._load(place)
         self.views[row].fire("on_train_end")
         if state == "complete":
-            keep(
-                conclusions(training.callbacks, training.task, training.data, training.seed),
-                training.log,
-                training.folder,
-            )
+            training.task.eval()
+            conclude(training)
         training.log.flush()
         if state != "pruned":  # which may be taken up one day, and from weights alone it cannot be
             training.checkpoint.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from expkit.engines.fused.not_fusable import NotFusable
-from expkit.engines.lightning import Training
+from expkit.engines.training import Training
 
 AT_EVALUATION = frozenset(
     {

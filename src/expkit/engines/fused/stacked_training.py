@@ -22,6 +22,7 @@ from expkit.engines.fused.program import Program
 from expkit.engines.fused.schedules import is_plateau, learning_rates
 from expkit.engines.fused.stack import Stack, Tensors, distinct_objects, stack
 from expkit.engines.lightning import LightningEngine
+from expkit.engines.precision import convert
 from expkit.probes.base import StepStatistic
 from expkit.tasks.base import Task
 
@@ -69,7 +70,8 @@ class StackedTraining:
         self.settings = settings
         self.optimizer: BatchedOptimizer = batched_optimizer(optimizers)
         if settings.trainer_arguments["precision"] in ("64-true", 64):
-            _to_double(tasks, data)
+            for task, own in zip(tasks, data, strict=True):
+                convert(task, own, torch.float64)
         for one in distinct_objects(data)[0]:
             _require_plain_batches(one)
         self.max_steps = settings.steps(data[0])
@@ -361,18 +363,6 @@ def _name(task: Task, optimizer: BatchedOptimizer) -> str:
 def _limits(clip: Sequence[float | None], device: torch.device) -> Tensor | None:
     limits = [math.inf if limit is None else float(limit) for limit in clip]
     return None if all(map(math.isinf, limits)) else torch.tensor(limits, dtype=torch.float64, device=device)
-
-
-def _to_double(tasks: Sequence[Task], data: Sequence[TensorData]) -> None:
-    for task in distinct_objects(tasks)[0]:
-        task.double()
-    for one in distinct_objects(data)[0]:
-        one.splits = {
-            name: {
-                column: values.double() if values.is_floating_point() else values for column, values in split.items()
-            }
-            for name, split in one.splits.items()
-        }
 
 
 def _by_model_name(tensors: Tensors) -> Tensors:
