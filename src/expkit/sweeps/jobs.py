@@ -26,12 +26,12 @@ def compose_jobs(base: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[Com
         base: overrides of all jobs.
         jobs: each job's own; Hydra's sweepers give a job all of its overrides, with nothing in `base`.
     """
-    composer = _Composer()
+    composer = Composer()
     return [composer.composed([*base, *job]) for job in jobs]
 
 
-class _Composer:
-    """Reads every override once, and makes a frame when a job needs another one."""
+class Composer:
+    """Reads every override once, and makes a frame when a job needs another one; remembers both."""
 
     def __init__(self) -> None:
         self._groups = compose.groups()
@@ -40,6 +40,7 @@ class _Composer:
         self._frames: dict[tuple[Any, ...], Frame | ConfigError | None] = {}
 
     def composed(self, overrides: list[str]) -> Composed | ConfigError:
+        """One job's configuration, or why it has none."""
         settings = [self._setting(override) for override in overrides]
         slots = tuple(o if s is None else s.slot for o, s in zip(overrides, settings, strict=True))
         if slots not in self._movable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from expkit.records.record import FINISHED
 from expkit.records.store import Store
 from expkit.run_loggers import WANDB
 from expkit.sweeps.executors.base import Executor, Inline
-from expkit.sweeps.jobs import compose_jobs
+from expkit.sweeps.jobs import Composer
 from expkit.sweeps.sweep import FOLDER, Entry, Sweep, defining, sweep_id, varied
 from expkit.views import text
 
@@ -68,6 +69,10 @@ class SweepJob:
         self._view: SweepView | None = None
         self._following: Following | None = None
         self._open = ExitStack()
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer()
 
     @property
     def sweep_folder(self) -> Path | None:
@@ -150,7 +155,7 @@ class SweepJob:
         """
         own = [self._own(overrides) for overrides in jobs]
         self.expected = len(own)
-        wrong = [job for job, one in zip(own, compose_jobs([], own), strict=True) if isinstance(one, ConfigError)]
+        wrong = [job for job in own if isinstance(self._composer.composed(job), ConfigError)]
         for overrides in wrong[:LOOKED_AT]:
             compose.load(overrides)
         assert self.sweep is not None
@@ -189,7 +194,8 @@ class SweepJob:
         return outcome
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "sweep": None, "_view": None, "_following": None, "_open": ExitStack(), "outcomes": {}}
+        kept = {key: value for key, value in self.__dict__.items() if key != "_composer"}
+        return {**kept, "sweep": None, "_view": None, "_following": None, "_open": ExitStack(), "outcomes": {}}
 
     def many(
         self,
@@ -213,7 +219,7 @@ class SweepJob:
         own = [self._own(overrides) for overrides in jobs]
         named = [tuple(defining(job)) for job in own]
         numbers = self.sweep.number(named)
-        composed = compose_jobs([], own)
+        composed = [self._composer.composed(job) for job in own]
         differing = varied(own)
         view.add({n: "  ".join(_label(job, differing)) for n, job in zip(numbers, own, strict=True)})
         for number, job, one in zip(numbers, own, composed, strict=True):
