@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import io
 import json
-import multiprocessing
+import multiprocessing.util
 import os
 import subprocess
 import sys
@@ -21,11 +21,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 PROCESSES = multiprocessing.get_context("forkserver")
 """Starts processes as copies of one that has imported torch and Lightning, which takes seconds each time."""
 PROCESSES.set_forkserver_preload(["expkit.engines.lightning"])
+multiprocessing.util.get_temp_dir()  # for its socket: now, because tests may say that temporary files lie elsewhere
 
 
 def run_expkit(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """`expkit ARGUMENTS` in a process of its own, in a folder, with further environment variables."""
     environment = {**os.environ, **variables}
+    if any(name.startswith("PYTHON") for name in variables):  # which Python reads when it starts
+        command = [sys.executable, "-m", "expkit", *arguments]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     with tempfile.TemporaryDirectory() as own:
         said = [Path(own) / "out", Path(own) / "err"]
         process = PROCESSES.Process(target=_be_expkit, args=(arguments, folder, environment, said))
