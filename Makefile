@@ -1,24 +1,26 @@
-# Two commands: `make run` and `make test`. Both set up .venv first, from requirements.lock; nothing else is needed
-# but Python 3.11, pip and venv.
+# Two commands: `make run` and `make test`. Both set up .venv first, from the three locks (scripts/lock says which has
+# what); nothing else is needed but Python 3.11, pip and venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench bench-sweeps library lock clean
+.PHONY: help setup run test lint format bench bench-sweeps library lock audit clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## Create .venv and install what requirements.lock pins
+setup: $(READY)  ## Create .venv and install what the locks pin
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-build.lock requirements.lock requirements-torch.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expkit needs Python 3.11 or newer; say which: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(INSTALL) --require-hashes --no-deps --requirement requirements-build.lock
+	$(INSTALL) --require-hashes --no-deps --no-build-isolation --requirement requirements.lock
+	$(INSTALL) --requirement requirements-torch.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 run: setup  ## Run the first experiment: expkit train +experiment=grokking_xor
@@ -46,9 +48,11 @@ bench-sweeps: setup  ## Measure sweeps against bare loops and kernels; JAX_PYTHO
 library: setup  ## Write the table of experiments in README.md anew
 	$(BIN)/python scripts/library_table
 
-# A torch of the CPU build is named without its local version, so that the lock serves every build.
-lock: setup  ## Resolve the versions in requirements.lock anew
+lock: setup  ## Resolve the versions in the locks anew; takes minutes
 	scripts/lock $(BIN)
+
+audit:  ## Check what the locks pin against known vulnerabilities
+	scripts/audit $(PYTHON)
 
 clean:  ## Remove .venv and caches; records in runs/ stay
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -68,7 +68,7 @@ RIGHT = [
     ("scheduler", {"_target_": "torch.optim.lr_scheduler.CyclicLR", "base_lr": 0.1, "max_lr": [1, 2.0]}),
     ("scheduler", None),
     ("data.spec.vocab", None),
-    ("model.width", {"_target_": "expkit.errors.UserError", "message": "built"}),
+    ("model.width", {"_target_": "torch.nn.ReLU"}),
 ]
 
 

@@ -29,10 +29,15 @@ ALLOWED = [
     "torchmetrics.MeanMetric",
     "expkit.models.two_layer_relu.TwoLayerReLU",
     "expkit.models.two_layer_relu.nn.Linear",  # an alias of what may be named is what may be named
-    "expkit.errors.did_you_mean",
+    "expkit.data.base.TensorData",
 ]
 
 REFUSED = [
+    "expkit.cli.main",
+    "expkit.records.files.write_text",
+    "expkit.engines.ranks.all_ranks",
+    "expkit.studies.study.study",
+    "expkit.models.mlp.nn.Module.register_forward_hook",
     "os.system",
     "builtins.eval",
     "logging.os.system",

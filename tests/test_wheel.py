@@ -1,9 +1,10 @@
-"""The wheel alone, in a clean environment and an empty folder, runs the experiments it carries."""
+"""What is built: the same bytes each time, and a wheel that alone, in an empty folder, runs what it carries."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -14,15 +15,31 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def built(source: Path, target: Path) -> tuple[Path, Path]:
+    """The source archive and the wheel."""
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(target)]
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (archive,), (wheel,) = target.glob("expkit-*.tar.gz"), target.glob("expkit-*.whl")
+    return archive, wheel
+
+
 @pytest.mark.slow
 def test_the_wheel_runs_an_experiment_in_an_empty_folder(tmp_path: Path) -> None:
-    built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)],
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("expkit-*.whl")
+    archive, wheel = built(ROOT, tmp_path / "built")
+    # The same from files that were written at another time, by somebody with other rights, who has run something.
+    copy = tmp_path / "copy"
+    for name in ("src", "conf", "experiments"):
+        shutil.copytree(
+            ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copyfile(ROOT / name, copy / name)
+    (copy / "experiments" / "grokking_xor" / "__pycache__").mkdir()
+    (copy / "experiments" / "grokking_xor" / "__pycache__" / "study.cpython-311.pyc").write_bytes(b"compiled")
+    assert [path.read_bytes() for path in built(copy, tmp_path / "again")] == [archive.read_bytes(), wheel.read_bytes()]
+
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     # The packages that expkit needs are those of this environment, found by a path file: what is tested is what the

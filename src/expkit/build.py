@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from expkit import library
+from expkit import library, source
 from expkit.errors import ConfigError, UserError
-from expkit.trust import check_object, trusted_roots
+from expkit.identity import targets
+from expkit.trust import check_object
 
 
 def build(node: Mapping[str, Any], where: str, **provided: Any) -> Any:
@@ -23,6 +24,8 @@ def build(node: Mapping[str, Any], where: str, **provided: Any) -> Any:
     Raises:
         ConfigError: the target is not trusted, does not exist, or refuses its arguments.
     """
+    for name in targets(node):
+        source.resolve(name)  # all of them, before the first is imported
     target = node["_target_"]
     constructor = locate(target)
     arguments = {key: _value(value, f"{where}.{key}") for key, value in node.items() if key != "_target_"}
@@ -42,8 +45,7 @@ def factory(node: Mapping[str, Any], where: str, argument: str) -> Callable[[Any
 
 def locate(target: str) -> Any:
     """The class or function of a dotted name, checked by what it is rather than by how it is spelled."""
-    if target.split(".")[0] not in trusted_roots():
-        check_object(None, target)
+    source.resolve(target)  # before anything is imported, which would run code
     _extend_path()
     parts = target.split(".")
     for cut in range(len(parts) - 1, 0, -1):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import keyword
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from expkit import __version__
 from expkit.errors import UserError
+from expkit.harmless import printing
+from expkit.storage_error import storage_error
 
 FIRST_PAGE = """\
 expkit {version}: deep-learning experiments from configuration
@@ -53,6 +57,7 @@ COMMANDS = {
 }
 
 
+@printing()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status: 0 done, 1 failed, 2 not a valid request, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -90,6 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if debug or (explained := storage_error(error)) is None:
+            raise
+        return _complain(explained)
+    finally:
+        # Ctrl-C while the interpreter ends would show tracebacks of libraries; registered last, this is done first.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _first_page() -> str:

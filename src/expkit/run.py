@@ -6,9 +6,10 @@ Importing this module imports nothing heavy; torch is loaded once a run is known
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.identity import run_id
+from expkit.records.checkpoint import read_checkpoint
 from expkit.records.environment import environment
+from expkit.records.foreign import FORGED, is_forged
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
@@ -50,12 +53,21 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
             "Start them by hydra/sweeper=pbt, with hydra/launcher=fused (or auto).",
         )
     record = Store(config["paths"]["runs"]).record(composed.name, run_id(config))
+    if (
+        record.is_finished and not force and not is_forged(record, config)
+    ):  # before it is claimed, which takes a folder that can be written
+        observer.cached(record)
+        return record
     with record.claim(waiting=observer.waiting):
         if force:
+            record.clear()
+        elif is_forged(record, config):
+            observer.warn(FORGED)
             record.clear()
         if record.state in FINISHED:
             observer.cached(record)
             return record
+        tell_damage(record, observer)
         record.begin(config, composed.overrides, composed.choices)
         observer.begun(record, composed)
         log = MetricLog(record.metrics_file)
@@ -65,7 +77,7 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
             with StopRequest() as stop:
                 facts = _in_background(environment)
                 load_torch()
-                training = prepare(config, record, log)
+                training = prepare(config, record, log, observer.warn)
                 training.observer, training.stop = observer, stop
                 training.loggers = loggers.for_lightning()
                 training.prune = reporter(config)
@@ -102,7 +114,9 @@ def load_torch() -> None:
         gc.enable()
 
 
-def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Training:
+def prepare(
+    config: Mapping[str, Any], record: Record, log: MetricLog, warn: Callable[[str], None] = logging.warning
+) -> Training:
     """Builds everything that a training needs, from checked configuration, and makes sure that it fits together."""
     from expkit.engines.training import Training
 
@@ -117,7 +131,7 @@ def prepare(config: Mapping[str, Any], record: Record, log: MetricLog) -> Traini
         log=log,
         folder=record.folder,
         callbacks=build_callbacks(config),
-        resume=_resume(record, log),
+        resume=_resume(record, log, warn),
         rank_command=(sys.executable, "-m", "expkit.rank", str(record.folder)),
     )
 
@@ -149,16 +163,27 @@ def prepare_task(config: Mapping[str, Any]) -> Any:
     return task
 
 
-def _resume(record: Record, log: MetricLog) -> Path | None:
-    """The checkpoint of an interrupted run, with the metrics up to it taken up; None to start from the beginning."""
-    import torch
+def tell_damage(record: Record, observer: Observer) -> None:
+    """Says so where a record that is about to be written anew was there, but not whole."""
+    if (record.folder / "status.json").exists() and record.state == "damaged":
+        observer.warn(f"{record.status['error']['message']}; the run is done again")
 
+
+def _resume(record: Record, log: MetricLog, warn: Callable[[str], None]) -> Path | None:
+    """The checkpoint of an interrupted run, with the metrics up to it taken up; None to start from the beginning."""
     if not record.checkpoint.exists():
         return None
-    saved = torch.load(record.checkpoint, weights_only=True, map_location="cpu", mmap=True)
+    try:
+        saved = read_checkpoint(record.checkpoint)
+    except UserError as error:
+        warn(f"{error.message} The run starts from the beginning.")
+        return None
     if "optimizer_states" not in saved:  # the weights at the end of a fused run, whose record was damaged since
         return None
-    return record.checkpoint if log.resume(saved["global_step"]) else None
+    if not log.resume(saved["global_step"]):
+        warn(f"The metrics in {record.metrics_file} are missing or damaged. The run starts from the beginning.")
+        return None
+    return record.checkpoint
 
 
 def _in_background(function: Any) -> Future[Any]:

@@ -16,10 +16,11 @@ from expkit.errors import UserError
 from expkit.identity import run_ids
 from expkit.records.environment import environment
 from expkit.records.files import allow_open_files
+from expkit.records.foreign import FORGED, is_forged
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
-from expkit.run import build_callbacks, load_torch, torch_facts
+from expkit.run import build_callbacks, load_torch, tell_damage, torch_facts
 from expkit.run_loggers import RunLoggers
 from expkit.sweeps.pruning import reporter
 
@@ -58,10 +59,14 @@ def run_fused(
                 continue
             if force:
                 record.clear()
+            elif is_forged(record, one.config):
+                observer.warn(FORGED)
+                record.clear()
             if record.state in FINISHED and not one.config.get("population"):
                 observer.cached(record)
                 records[number] = record
-            elif one.config.get("population") or not record.checkpoint.exists():
+            elif one.config.get("population") or record.state == "damaged" or not record.checkpoint.exists():
+                tell_damage(record, observer)
                 records[number] = record
                 waiting.append(number)
         if waiting:

@@ -25,6 +25,9 @@ PROVIDED = {
 COLLECTED = {"callbacks", "probes", "transforms", "logger"}
 """Groups of which several options can be chosen, each a node of its own."""
 
+DESCRIPTIVE = {"paper", "study", "scales"}
+"""Groups of keys that no object is built from."""
+
 BINARY = "expkit.tasks.supervised.BinaryClassification"
 
 
@@ -89,6 +92,10 @@ def problems_below(key: str, value: Any, choices: Mapping[str, str]) -> Iterator
     """What is wrong with the value of a key, whatever the rest of the configuration is."""
     if isinstance(value, str) and value == MISSING:
         yield Problem(key, f"missing required value{_described(key, choices)}.", f"Set it: {key}=...")
+    elif (wrong := oddity(value)) is not None:
+        yield Problem(key, wrong)
+    elif isinstance(value, list | Mapping) and key.count(".") + key.count("[") > DEEPEST:
+        yield Problem(key, f"nests more than {DEEPEST} levels deep.")
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from problems_below(f"{key}[{index}]", item, choices)
@@ -99,7 +106,29 @@ def problems_below(key: str, value: Any, choices: Mapping[str, str]) -> Iterator
         if group in COLLECTED and name and "." not in name and "_target_" not in value:
             yield Problem(key, "has settings, but was not chosen.", f"Choose it, {group}=[{name}], or leave them out.")
         for name, item in value.items():
-            yield from problems_below(f"{key}.{name}", item, choices)
+            if NO_TEXT.search(str(name)):
+                yield Problem(key, f"has a key with characters that are no text: {name!r}.")
+            elif not isinstance(name, str) and group not in DESCRIPTIVE:
+                yield Problem(key, f"has the key {name!r}, which is not text.")
+            else:
+                yield from problems_below(f"{key}.{name}", item, choices)
+
+
+def oddity(value: Any) -> str | None:
+    """What is wrong with a value that no configuration can have; None if nothing is."""
+    match value:
+        case bool() | float() | None | list() | dict():
+            return None
+        case int():
+            return None if -(2**63) <= value < 2**63 else "is a whole number of more than 64 bits."
+        case str():
+            return "has characters that are no text." if NO_TEXT.search(value) else None
+    return f"is a {type(value).__name__}, which is neither a number nor text."
+
+
+NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it, and halves of characters."""
+DEEPEST = 50
 
 
 def _node(key: str, node: Mapping[str, Any]) -> Iterator[Problem]:
@@ -145,7 +174,7 @@ def _described(key: str, choices: Mapping[str, str]) -> str:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def problems_of_fit(cfg: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:

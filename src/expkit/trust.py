@@ -12,6 +12,17 @@ from expkit.errors import ConfigError
 LIBRARY = frozenset({"expkit", "experiments"})
 THIRD_PARTY = frozenset({"torch", "lightning", "torchmetrics"})
 
+PIECES = frozenset(
+    f"expkit.{name}"
+    for name in (
+        *("analysis", "callbacks", "compression", "data", "environments", "losses", "metrics", "models", "optim"),
+        *("population", "probes", "tasks", "transforms"),
+        *("engines.compute", "engines.lightning", "loggers.csv", "loggers.tensorboard", "loggers.wandb"),
+    )
+)
+"""What of expkit a configuration may name. The rest carries out commands, writes files and starts processes, and would
+do so for whoever wrote the configuration."""
+
 BASES = frozenset(
     {
         "torch.nn.modules.module.Module",
@@ -57,6 +68,11 @@ def is_first_party(module: str) -> bool:
     return _within(module, first_party_roots())
 
 
+def is_piece(module: str) -> bool:
+    """Whether a module does not lie in the part of expkit that is no piece of experiments."""
+    return not _within(module, frozenset({"expkit"})) or _within(module, PIECES)
+
+
 def may_hold_first_party(package: str) -> bool:
     """Whether a top-level package is first-party, or contains such (as `company`, if `company.lab` is listed)."""
     return any(root == package or root.startswith(f"{package}.") for root in first_party_roots())
@@ -82,6 +98,8 @@ def check_object(obj: Any, target: str) -> None:
     defined = f"{obj.__module__}.{obj.__qualname__}"
     if not isinstance(obj.__module__, str) or not is_trusted(obj.__module__):
         raise refusal(target, defined)
+    if not is_piece(obj.__module__):
+        raise no_piece(target, defined)
     if not is_first_party(obj.__module__):
         ancestors = obj.__mro__ if isinstance(obj, type) else ()
         if BASES.isdisjoint(f"{c.__module__}.{c.__qualname__}" for c in ancestors):
@@ -112,6 +130,15 @@ def no_building_block(target: str, defined: str) -> ConfigError:
         f"{target}{alias} is not something that experiments are built from.",
         f"From {', '.join(sorted(THIRD_PARTY))} a configuration can name modules, optimizers, schedulers, callbacks, "
         "loggers, metrics, data sets, data modules, strategies, profilers and plugins; wrap others in your own code.",
+    )
+
+
+def no_piece(target: str, defined: str) -> ConfigError:
+    """The error for a target in the part of expkit that no experiment is built from."""
+    alias = "" if defined == target else f" (defined as {defined})"
+    return ConfigError(
+        f"{target}{alias} is not something that experiments are built from.",
+        f"Of expkit, a configuration can name what is in {', '.join(sorted(PIECES))}.",
     )
 
 

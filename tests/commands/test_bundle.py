@@ -8,6 +8,7 @@ import io
 import json
 import platform
 import re
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,8 @@ import torch
 import yaml
 
 from expkit.cli import main
+from expkit.compose import compose
+from expkit.identity import run_id
 from expkit.records.arrays import write_arrays
 from expkit.records.record import Record
 from expkit.records.store import Store
@@ -208,6 +211,39 @@ def test_several_runs_go_into_one_file_and_a_run_that_is_going_on_does_not(
     assert not (tmp_path / "no.expkit").exists()
 
 
+def test_what_a_link_in_a_record_leads_to_is_not_exported(
+    made: tuple[Record, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    for name in ("arrays.npz", "metrics.parquet", "checkpoints/last.ckpt"):
+        copy = tmp_path / name.replace("/", "-") / made[0].run_id
+        shutil.copytree(made[0].folder, copy)
+        (copy / name).unlink()
+        (copy / name).symlink_to(tmp_path / "secret")
+        status = copy / "status.json"
+        status.write_text(json.dumps({**json.loads(status.read_text()), "written": None}))
+        assert main(["export", str(copy), "-o", str(tmp_path / "x.expkit")]) == 1
+        assert f"{name} is a link" in capsys.readouterr().err
+
+
+def test_a_record_with_a_forged_id_does_not_pass_for_the_run(
+    made: tuple[Record, Path], runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ["data=iris", "model=linear", "trainer.max_steps=3", "logger=none", "callbacks=best"]
+    wanted = run_id(compose([*tiny, "seed=7"]).config)
+    members = {
+        name.replace(made[0].run_id, wanted): data.replace(made[0].run_id.encode(), wanted.encode())
+        for name, data in opened(made[1]).items()
+    }
+    forged = changed(members, "summary.json", lambda data: b'{"step": 3, "test/acc": 0.123456}')
+    assert main(["import", str(closed(forged, tmp_path / "x.expkit")), "--runs", str(runs)]) == 0
+    assert "foreign" in capsys.readouterr().out
+    own = train(*tiny, "seed=7")
+    assert own["run_id"] == wanted
+    assert own["summary"]["test/acc"] != 0.123456
+    assert "another configuration" in capsys.readouterr().err
+
+
 def file_name(members: Members, name: str) -> str:
     return next(key for key in members if key.endswith(f"/{name}"))
 
@@ -264,6 +300,15 @@ def zipped(name: str, size: int) -> bytes:
     return file.getvalue()
 
 
+def huge_directory() -> bytes:
+    """A zip file whose directory lists its only member many times."""
+    small = zipped("a.npy", 0)
+    at, end = small.index(b"PK\x01\x02"), small.index(b"PK\x05\x06")
+    many = small[at:end] * (2**23 // (end - at))
+    facts = b"\0\0\0\0\xfe\xff\xfe\xff" + len(many).to_bytes(4, "little") + at.to_bytes(4, "little") + b"\0\0"
+    return small[:at] + many + b"PK\x05\x06" + facts
+
+
 class Harm:
     """Unpickled, it leaves a file behind."""
 
@@ -282,6 +327,21 @@ HONEST = {
     "arrays of Python objects": (replaced("arrays.npz", npz(a=np.array([Path()], dtype=object))), "cannot be read"),
     "arrays of text": (replaced("arrays.npz", npz(a=np.array(["x"]))), "something else than numbers"),
     "arrays that are none": (replaced("arrays.npz", b"PK nonsense"), "cannot be read"),
+    "arrays that are text in a file for arrays": (
+        replaced("arrays.npz", zipped("a.npy", 2**20)),
+        "cannot be read",
+    ),
+    "arrays in a file whose directory is huge": (replaced("arrays.npz", huge_directory()), "cannot be read"),
+    "a checkpoint that grows": (
+        replaced("checkpoints/last.ckpt", zipped("x/data.pkl", 2**22)),
+        "larger than such a file",
+    ),
+    "a checkpoint in a file whose directory is huge": (
+        replaced("checkpoints/last.ckpt", huge_directory()),
+        "cannot be read",
+    ),
+    "choices that are none": (edited("status.json", choices=[1]), "not that of a run"),
+    "YAML with a number that is none": (replaced("config.yaml", b"name: !!int ''"), "cannot be read"),
     "arrays beside a script": (replaced("arrays.npz", zipped("x.py", 2**20)), "something else than arrays"),
     "arrays that grow": (replaced("arrays.npz", zipped("a.npy", 2**30 + 2**20)), "larger than such a file"),
     "an experiment that leads out of the store": (in_manifest(experiment=".."), "not the name of an experiment"),
@@ -300,7 +360,7 @@ HONEST = {
     ),
     "YAML that grows": (replaced("config.yaml", BOMB), "more values"),
     "YAML that calls": (replaced("config.yaml", b"!!python/object/apply:os.getcwd []"), "cannot be read"),
-    "YAML that contains itself": (replaced("config.yaml", b"name: &a [*a]"), "more values"),
+    "YAML that contains itself": (replaced("config.yaml", b"name: &a [*a]"), "stands for nothing"),
     "YAML that goes deep": (replaced("config.yaml", b"a: " + b"[" * 100_000), "cannot be read"),
     "YAML that is long": (replaced("config.yaml", b"a: b\n" * 400_000), "larger than such a file"),
     "YAML with a key that is no word": (replaced("config.yaml", b"name: {[1, 2]: 3}"), "cannot be read"),
@@ -447,11 +507,12 @@ def test_what_unpacks_to_more_than_allowed_is_refused_before_it_is_unpacked(
     declared = changed(members, "checkpoints/last.ckpt", lambda data: data + bytes(20 * 2**20))
     refused(closed(declared, tmp_path / "x.expkit"), "unpacked it has more than", tmp_path, capsys, "--max-size", "10M")
     manifest = json.loads(members["manifest.json"])
-    with gzip.open(tmp_path / "y.expkit", "wb") as file:  # a header of 50 MiB, which tar would read as a whole
-        head = tarfile.TarInfo("././@LongLink")
-        head.type, head.size = tarfile.GNUTYPE_LONGNAME, 50 * 2**20
-        file.write(head.tobuf(tarfile.GNU_FORMAT) + bytes(51 * 2**20))
-    refused(tmp_path / "y.expkit", "unpacked it has more than", tmp_path, capsys, "--max-size", "10M")
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE):
+        with gzip.open(tmp_path / "y.expkit", "wb") as file:  # a header of 50 MiB, which tar would read as a whole
+            head = tarfile.TarInfo("././@LongLink")
+            head.type, head.size = kind, 50 * 2**20
+            file.write(head.tobuf(tarfile.GNU_FORMAT) + bytes(51 * 2**20))
+        refused(tmp_path / "y.expkit", "is not a plain file", tmp_path, capsys)
     manifest["runs"][0]["files"]["checkpoints/last.ckpt"]["size"] = 2**50
     boasting = {**members, "manifest.json": json.dumps(manifest).encode()}
     refused(closed(boasting, tmp_path / "z.expkit", honest=False), "unpacked it has more than", tmp_path, capsys)

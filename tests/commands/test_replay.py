@@ -12,7 +12,7 @@ import polars
 import pytest
 
 from expkit.cli import main
-from expkit.records.record import Record
+from expkit.records.record import Record, written
 from support import run_expkit, train
 
 TINY = ["data=iris", "model=mlp", "model.width=8", "trainer.max_steps=8", "data.batch_size=16", "logger=none"]
@@ -41,12 +41,14 @@ def replay(which: str, capsys: pytest.CaptureFixture[str], *options: str) -> tup
 
 
 def tamper(record: Record, metric: str, step: int) -> None:
-    """Changes the last bit of one recorded value."""
+    """Changes the last bit of one recorded value, as if the run had written it so."""
     place = polars.col("step") == step
     metrics = record.metrics
     value = metrics.filter(place)[metric].item()
     other = polars.when(place).then(math.nextafter(value, math.inf)).otherwise(polars.col(metric)).alias(metric)
     metrics.with_columns(other).write_parquet(record.metrics_file)
+    status = json.loads((record.folder / "status.json").read_text())
+    (record.folder / "status.json").write_text(json.dumps({**status, "written": written(record.folder)}))
 
 
 def test_a_real_run_is_identical_though_its_time_is_not(

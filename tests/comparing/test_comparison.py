@@ -203,3 +203,7 @@ def test_small_curves() -> None:
     assert sparkline(list(range(500)), 0, 499, 20, utf8=True)[-1] == "█"
     assert interval_bar(Interval(0.5, 0.25, 0.75, 3), 0, 1, 9, utf8=True) == "  ├─●─┤  "
     assert interval_bar(Interval(0.5, 0.25, 0.75, 3), 0, 1, 9, utf8=False).isascii()
+
+
+def test_a_metric_of_runs_may_have_any_name() -> None:
+    assert [one.name for one in chosen_metrics([], ["test/a:b", "test/c:min"])] == ["test/a:b", "test/c:min"]

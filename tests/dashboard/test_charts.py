@@ -63,3 +63,13 @@ def test_a_quarter_of_a_million_runs_fit_into_a_figure() -> None:
     assert len(values) == LINES
     assert np.min(values) == pytest.approx(np.log10(loss.min()))  # the best are among them
     assert np.log10(figure.data[0].dimensions[0]["values"].max() + 1) < 1  # logarithms, as on a logarithmic axis
+
+
+def test_values_of_keys_are_text_on_both_axes_of_a_map() -> None:
+    words = [f"{HOSTILE}a", f"{HOSTILE}b"]
+    frame = polars.DataFrame(
+        {"x": [*words, *words], "y": [words[0]] * 2 + [words[1]] * 2, "test/acc": [0.1, 0.2, 0.3, 0.4]}
+    )
+    drawn = charts.heat_map(binned(frame, "x", "y", "test/acc"), "x", "y", "test/acc", "mean", False, "#fff").data[0]
+    assert len(drawn.x) == len(drawn.y) == 2
+    assert not any("<" in label for label in (*drawn.x, *drawn.y))

@@ -10,7 +10,16 @@ import pytest
 from dashboard.example import ERROR, ESCAPES, HOSTILE
 from expkit.dashboard import escape
 
-TEXTS = [HOSTILE, ERROR, "[a](javascript:alert(1))", "# *b* `c` $x$ :red[d] ~~e~~", "a_b.c/d=1e-3", "\u202egpj.exe"]
+ADDRESS = "see http://evil.example/x, WWW.evil.example and someone@evil.example"
+TEXTS = [
+    HOSTILE,
+    ERROR,
+    ADDRESS,
+    "[a](javascript:alert(1))",
+    "# *b* `c` $x$ :red[d] ~~e~~",
+    "a_b.c/d=1e-3",
+    "\u202egpj.exe",
+]
 
 
 def test_terminal_sequences_are_gone() -> None:
@@ -23,7 +32,8 @@ def test_terminal_sequences_are_gone() -> None:
 def test_markdown_shows_the_text_itself(text: str) -> None:
     """CommonMark: a backslash before ASCII punctuation makes it literal; so all of it that means something has one."""
     escaped = escape.markdown(text)
-    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped) == " ".join(escape.clean(text).split())
+    shown = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped).replace(escape.JOINER, "")
+    assert shown == " ".join(escape.clean(text).split())
     assert not re.search(r"(?<!\\)[`*_{}\[\]()<>#$:~|]", re.sub(r"\\\\", "", escaped))
 
 
@@ -32,3 +42,9 @@ def test_plotly_shows_the_text_itself(text: str) -> None:
     escaped = escape.figure(text)
     assert "<" not in escaped
     assert html.unescape(escaped) == escape.clean(text)
+
+
+def test_addresses_are_no_links() -> None:
+    """What GitHub's Markdown makes links of, after it has read the escapes."""
+    read = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escape.markdown(ADDRESS))
+    assert not re.search(r"(https?://|www(?=\.))[-.\w]+|[-.\w+]+@[-\w]+(\.[-\w]+)+", read, re.IGNORECASE)

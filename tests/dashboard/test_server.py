@@ -32,14 +32,27 @@ def handshake(port: int, **headers: str) -> int:
         connection.close()
 
 
+def page(port: int, host: str) -> int:
+    """The answer to a browser that opens the dashboard under a name."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/", headers={"Host": host})
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_only_its_own_pages_may_talk_to_it(served: Served) -> None:
     here = f"127.0.0.1:{served.port}"
     assert handshake(served.port, Host=here, Origin=f"http://{here}") == 101
     assert handshake(served.port, Host=here, Origin="http://evil.example") == 403
     assert handshake(served.port, Host=here, Origin=f"http://evil.example:{served.port}") == 403
+    assert handshake(served.port, Host=here, Origin="http://127.0.0.1:3000") == 403  # another program of this machine
     # A name that someone else's DNS makes point here.
     rebound = f"evil.example:{served.port}"
     assert handshake(served.port, Host=rebound, Origin=f"http://{rebound}") == 403
+    assert page(served.port, here) == 200
+    assert page(served.port, rebound) == 403
 
 
 def test_it_listens_on_this_machine_only(served: Served) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torch.nn import functional as F
 
 from expkit.data.base import TensorData
 from expkit.data.gaussian_mixture import GaussianMixture
 from expkit.engines.lightning import LightningEngine
+from expkit.engines.stopping import StopRequest
 from expkit.engines.training import Training
 from expkit.records.metrics import MetricLog
 from expkit.tasks.supervised import Classification
@@ -92,6 +95,24 @@ def test_training_mode_and_the_callers_randomness_are_as_before(data: TensorData
     assert not frozen.training
     assert model[1].training
     assert frozen.num_batches_tracked == 0
+
+
+def test_a_signal_while_a_fit_starts_is_the_stop_request_s_alone(data: TensorData, tmp_path: Path) -> None:
+    """Lightning's own handler sends a message to other processes, which do not expect it."""
+    handlers = []
+
+    class Signalled(Callback):
+        def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+            signal.raise_signal(signal.SIGTERM)
+
+    task = Classification(nn.Linear(5, 3), n_outputs=3)
+    task.optimizer_factory = lambda params: torch.optim.SGD(params, lr=0.3)
+    training = Training(task, data, seed=4, log=MetricLog(None), folder=tmp_path, callbacks=[Signalled()])
+    with StopRequest() as training.stop:
+        assert LightningEngine(max_steps=5).fit(training) == "interrupted"
+        assert handlers == [training.stop._handle]
+    assert training.stop.signal == signal.SIGTERM
 
 
 def test_steps_and_epochs_exclude_each_other() -> None:

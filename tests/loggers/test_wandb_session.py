@@ -361,3 +361,12 @@ def test_the_session_imports_neither_torch_nor_lightning_nor_wandb() -> None:
     script = "import sys, expkit.loggers.wandb_session; print({'torch', 'lightning', 'wandb'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_slurm_variables_but_those_of_the_job_are_hidden_from_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B uploads every variable whose name begins with SLURM."""
+    from expkit.loggers.wandb_writer import forget_slurm
+
+    monkeypatch.setattr("os.environ", {"SLURM_JWT": "a key", "SLURM_JOB_ID": "17", "HOME": "/home"})
+    forget_slurm()
+    assert os.environ == {"SLURM_JOB_ID": "17", "HOME": "/home"}

@@ -98,14 +98,9 @@ def print_pairs(console: Console, title: str, pairs: Mapping[str, Pair], columns
         return
     table = Table(title, *columns, box=None, header_style="dim", padding=(0, 3, 0, 0))
     for key, pair in pairs.items():
-        table.add_row(Text(printable(key)), *(Text(_value(pair, which)) for which in ("first", "second")))
+        table.add_row(Text(key), *(Text(_value(pair, which)) for which in ("first", "second")))
     console.print(table)
     console.print()
-
-
-def printable(text: str) -> str:
-    """Text without the control characters that a terminal would obey; new lines and tabs stay."""
-    return "".join(character for character in text if character in "\n\t" or character.isprintable())
 
 
 def _print(records: tuple[Record, Record], found: Mapping[str, Any]) -> None:
@@ -140,7 +135,7 @@ def _print_results(console: Console, results: Mapping[str, Pair], names: tuple[s
     for name in (*names, "change"):
         table.add_column(name, justify="right")
     for name, pair in results.items():
-        table.add_row(printable(name), *(text.number(pair.get(which)) for which in ("first", "second", "change")))
+        table.add_row(name, *(text.number(pair.get(which)) for which in ("first", "second", "change")))
     console.print(table)
 
 
@@ -150,11 +145,11 @@ def _print_changes(records: tuple[Record, Record]) -> None:
     for record in records:
         git = recorded_environment(record).get("git") or {}
         print(f"\n{record.run_id}: uncommitted changes on {git.get('commit', 'no commit')}")
-        print(printable(git.get("diff") or "none"))
+        print(git.get("diff") or "none")
 
 
 def _value(pair: Pair, which: str) -> str:
     if which not in pair:
         return "-"
     value = pair[which]
-    return printable(value if isinstance(value, str) else json.dumps(value, default=str))
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -44,16 +44,16 @@ def eval(options: argparse.Namespace) -> None:
 
 def evaluate(record: Record, overrides: list[str], split: str | None = None) -> dict[str, float]:
     """The task's metrics of a run's last checkpoint, by split, with overrides of its data and task."""
+    from expkit.compose import check, compose
+
     config = record.config
     if overrides:
-        from expkit.compose import compose
-
         # What the run was made of stands; the overrides are composed as if they had been given with the run's own.
         changed = compose([*record.status.get("overrides", []), *overrides])
         config = {**config, "data": changed.config["data"], "task": changed.config["task"]}
-    import torch
-
+    check(config)  # a record may come from anybody
     from expkit.build import build
+    from expkit.records.checkpoint import read_checkpoint
     from expkit.run import prepare_task
 
     data = build(config["data"], "data")
@@ -62,8 +62,14 @@ def evaluate(record: Record, overrides: list[str], split: str | None = None) -> 
         raise UserError(f"The data have no split '{split}'.", did_you_mean(split, data.splits))
     task = prepare_task(config)
     task.check(data.splits["test" if "test" in data.splits else "train"])
-    checkpoint = torch.load(record.checkpoint, weights_only=True, map_location="cpu")
-    task.load_state_dict(checkpoint["state_dict"])
+    checkpoint = read_checkpoint(record.checkpoint)
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise UserError(
+            f"{record.checkpoint} is not a checkpoint of this run's model: {str(error).splitlines()[0]}",
+            "Another version of the code may have written it, or somebody else.",
+        ) from error
     task.eval()
     return {
         f"{name}/{metric}": value

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from expkit import library
-from expkit.errors import UserError, did_you_mean
+from expkit import library, yaml_files
+from expkit.errors import ConfigError, UserError, did_you_mean
 
 # `list` reads the head of each YAML itself: with several hundred experiments, importing Hydra and parsing every file
 # would take longer than a person waits.
@@ -55,22 +56,35 @@ def show(options: argparse.Namespace) -> None:
 
 
 def _configs() -> Iterator[tuple[str, dict[str, Any]]]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     seen: set[str] = set()
     for folder in library.config_folders():
         for path in sorted((folder / "experiment").glob("*.yaml")):
             if path.stem not in seen:
                 seen.add(path.stem)
-                yield path.stem, yaml.load(path.read_bytes(), Loader=loader) or {}
+                yield path.stem, head(path)
+
+
+def head(path: Path) -> dict[str, Any]:
+    """What an experiment's file says; nothing if it is damaged, which is told where the experiment is used."""
+    try:
+        config = yaml_files.read(path)
+    except ConfigError:
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def paper_of(config: dict[str, Any]) -> dict[str, str]:
+    """What an experiment says of its paper, in words."""
+    paper = config.get("paper")
+    items = paper.items() if isinstance(paper, dict) else ()
+    return {str(key): str(value) for key, value in items if value is not None}
 
 
 def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
     """The stable fields of `expkit list --json`; claims and verdicts are those of the experiment's evidence."""
     from expkit.studies.evidence import evidence, is_stale
 
-    paper = config.get("paper") or {}
+    paper = paper_of(config)
     found = evidence(name)
     claims = found["claims"] if found else []
     return {

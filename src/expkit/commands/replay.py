@@ -77,7 +77,7 @@ def run_again(record: Record, scratch: Path, engine: str, view: View) -> Record:
     Raises:
         UserError: the run did not come to its end, or cannot be run by that engine.
     """
-    from expkit.compose import Composed
+    from expkit.compose import Composed, check
     from expkit.records.record import FINISHED
     from expkit.run import run
 
@@ -89,6 +89,7 @@ def run_again(record: Record, scratch: Path, engine: str, view: View) -> Record:
     if not record.metrics_file.exists():
         raise UserError(f"Run {record.run_id} has no metrics in {record.folder}.")
     composed = Composed(replayable(record.config, scratch))
+    check(composed.config)  # a record may come from anybody
     try:
         return _run_fused(composed, view) if engine == "fused" else run(composed, view)
     finally:
@@ -98,9 +99,10 @@ def run_again(record: Record, scratch: Path, engine: str, view: View) -> Record:
 def replayable(config: Mapping[str, Any], store: Path) -> dict[str, Any]:
     """A recorded configuration without what acts outside the run: no loggers, and no search that it reports to."""
     again = copy.deepcopy(dict(config))
-    again["paths"] = {**(again.get("paths") or {}), "runs": str(store)}
+    again["paths"] = {"runs": str(store)}
     again["logger"] = {}
-    again.get("sweep", {}).pop("trial", None)
+    if isinstance(again.get("sweep"), dict):
+        again["sweep"].pop("trial", None)
     return again
 
 
@@ -222,7 +224,6 @@ def _print(record: Record, found: Mapping[str, Any]) -> None:
 def _print_differing(differing: Mapping[str, Mapping[str, Any]]) -> None:
     from rich.table import Table
 
-    from expkit.commands.diff import printable
     from expkit.views.console import new_console
 
     table = Table(box=None, header_style="dim", padding=(0, 3, 0, 0))
@@ -231,7 +232,7 @@ def _print_differing(differing: Mapping[str, Mapping[str, Any]]) -> None:
         table.add_column(column, justify="right")
     for name, one in differing.items():
         table.add_row(
-            printable(name),
+            name,
             f"{one['first_step']:,}",
             *("not finite" if one[key] is None else f"{one[key]:.2e}" for key in ("largest", "relative")),
             f"{one['at_step']:,}",

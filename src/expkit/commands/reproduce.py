@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from expkit.commands.library import head, paper_of
 from expkit.errors import ConfigError, UserError
 
 EPILOG = """\
@@ -102,10 +103,7 @@ def chosen(options: argparse.Namespace, named: Sequence[str]) -> list[str]:
 
 
 def _family(path: Path) -> str | None:
-    import yaml
-
-    config = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-    return (config.get("paper") or {}).get("family")
+    return paper_of(head(path)).get("family")
 
 
 def _here(

@@ -66,7 +66,7 @@ def resume(options: argparse.Namespace) -> int:
             "A sweep is resumed as it is.", f"What may be set: keys below {', '.join(NOT_OF_THE_DEFINITION)}."
         )
     runs = sweep.runs.absolute()
-    if Path(info.get("cwd", ".")).is_dir():
+    if isinstance(info.get("cwd"), str) and Path(info["cwd"]).is_dir():
         os.chdir(info["cwd"])  # the overrides may name files, and the project's own configs are found from there
     own = [override for override in info["overrides"] if not override.startswith("paths.runs=")]
     options.force = False
@@ -164,7 +164,7 @@ def _show(sweep: Sweep, options: argparse.Namespace) -> None:
     console.print(table)
     if len(shown) < len(frame):
         console.print(f"{len(shown)} of {len(frame)} runs; --limit 0 shows all.")
-    console.print(_counted(Counter(frame["state"].to_list())))
+    console.print(_counted(Counter(frame["state"])) if len(frame) else "It has no runs.")
 
 
 def _cell(value: Any) -> str:

@@ -36,7 +36,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    from expkit import compose, rank, views
+    from expkit import compose, launch, views
 
     overrides = [*options.overrides, *([f"paths.runs={options.runs}"] if options.runs else [])]
     if options.multirun:
@@ -45,9 +45,9 @@ def train(options: argparse.Namespace) -> int:
     if options.cfg:
         return _print_config(composed, options.json)
     with _only_json(options.json):
+        if not launch.is_first():
+            return train_along(composed, options.force, options.debug)
         outcome = train_one(composed, views.one_run(options.json), options.force, options.debug)
-    if rank.number():  # the first process says how it went
-        return 0
     if options.json:
         print(json.dumps(outcome.as_json(), indent=2))
     return outcome.exit_status
@@ -55,11 +55,8 @@ def train(options: argparse.Namespace) -> int:
 
 def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outcome:
     """Runs what was composed; whatever goes wrong on the way is told and kept."""
-    from expkit import rank
     from expkit.run import run
 
-    if rank.number():
-        return Outcome(rank.follow(composed, force), overrides=composed.overrides)
     try:
         return Outcome(run(composed, view, force=force), overrides=composed.overrides)
     except Exception as error:
@@ -70,6 +67,20 @@ def train_one(composed: Composed, view: View, force: bool, debug: bool) -> Outco
         return outcome
     finally:
         view.close()
+
+
+def train_along(composed: Composed, force: bool, debug: bool) -> int:
+    """Takes part in a training that another process records and shows; speaks only of what goes wrong here."""
+    from expkit.rank import follow
+
+    try:
+        follow(composed, force)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {Failure.of(error).message}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def train_many(overrides: Sequence[str], options: argparse.Namespace) -> int:

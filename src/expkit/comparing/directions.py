@@ -72,6 +72,11 @@ def metric(text: str) -> Metric:
         if chosen not in ("min", "max"):
             raise ConfigError(f"'{text}': a metric is followed by :min or :max.", "As in --metric test/acc:min")
         return Metric(name, chosen)
+    return named(text)
+
+
+def named(name: str) -> Metric:
+    """A metric as runs name it, which may be anything; its words say what is better."""
     words = set(re.split(r"[/_.\-]", name.lower()))
     return Metric(name, "min" if words & SMALLER else "max" if words & LARGER else None)
 
@@ -93,5 +98,5 @@ def chosen_metrics(asked: Sequence[str], known: Iterable[str]) -> list[Metric]:
         own = [name for name in names if name.startswith(f"{split}/") and "_" not in name]
         if own:
             first = [name for word in ("acc", "loss") for name in own if name == f"{split}/{word}"]
-            return [metric(name) for name in dict.fromkeys([*first, *own])][:2]
-    return [metric(name) for name in names[:2]]
+            return [named(name) for name in dict.fromkeys([*first, *own])][:2]
+    return [named(name) for name in names[:2]]

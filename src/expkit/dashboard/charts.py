@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -185,14 +185,15 @@ def heat_map(grid: Map, x: str, y: str, metric: str, statistic: str, log_colour:
         shown = np.log10(np.where(values > 0, values, np.nan)) if log_colour else values
     finite = shown[np.isfinite(shown)]
     low, high = (np.quantile(finite, [0.01, 0.99]) if finite.size > 50 else _ends(finite)) if finite.size else (0, 1)
+    columns, rows = _plain(grid.x), _plain(grid.y)
     label = escape.figure(metric if statistic == "mean" else f"{statistic} of {metric}")
     bar: dict[str, Any] = {"title": {"text": label, "side": "right"}, "thickness": 14, "outlinewidth": 0}
     if log_colour and finite.size:
         bar |= _ticks_of_logarithm(float(low), float(high))
     figure = go.Figure(
         go.Heatmap(
-            x=grid.x,
-            y=grid.y,
+            x=columns,
+            y=rows,
             z=shown,
             customdata=np.dstack([values, grid.runs]),
             colorscale=SCALE,
@@ -204,7 +205,7 @@ def heat_map(grid: Map, x: str, y: str, metric: str, statistic: str, log_colour:
             f"{label} = %{{customdata[0]:.4g}}<br>%{{customdata[1]}} runs<extra></extra>",
         )
     )
-    for update, key, centres in ((figure.update_xaxes, x, grid.x), (figure.update_yaxes, y, grid.y)):
+    for update, key, centres in ((figure.update_xaxes, x, columns), (figure.update_yaxes, y, rows)):
         update(title=escape.figure(key), showgrid=False, zeroline=False)
         _value_axis(update, centres)
     _finished(figure, legend=False, height=540)
@@ -430,8 +431,8 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _plain(column: polars.Series) -> list[Any]:
-    return [escape.figure(value) for value in column] if column.dtype == polars.String else column.to_list()
+def _plain(values: Iterable[Any]) -> list[Any]:
+    return [escape.figure(value) if isinstance(value, str) else value for value in values]
 
 
 def _dash(place: int, palette: Sequence[str]) -> str:

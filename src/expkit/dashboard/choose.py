@@ -8,6 +8,7 @@ from typing import Any
 import polars
 import streamlit as st
 
+from expkit import harmless
 from expkit.dashboard import escape, look, reading
 from expkit.errors import UserError
 from expkit.views import text
@@ -110,7 +111,7 @@ def _format(column: polars.Series) -> str:
 def cleaned(frame: polars.DataFrame) -> polars.DataFrame:
     """The same without control characters in texts and names; states with their signs."""
     texts = [name for name, dtype in frame.schema.items() if dtype == polars.String]
-    pattern = f"{escape.SEQUENCES.pattern}|{escape.CONTROLS.pattern}"
+    pattern = f"{harmless.SEQUENCES.pattern}|{harmless.CONTROLS.pattern}"
     frame = frame.with_columns(polars.col(name).str.replace_all(pattern, "") for name in texts)
     if "state" in frame.columns:
         frame = frame.with_columns(polars.col("state").replace(look.STATES))

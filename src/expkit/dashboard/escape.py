@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+from expkit.harmless import clean
+
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$:~^&=\"'@/])")
-
-
-def clean(text: Any) -> str:
-    """Without the escape sequences of terminals, control characters, and marks that turn the reading direction."""
-    return CONTROLS.sub("", SEQUENCES.sub("", str(text)))
+LINKS = re.compile(r"https?:(?=//)|www(?=\.)|(?<=\S)@(?=\S)", re.IGNORECASE)
+JOINER = "\u2060"
+"""Is not seen, and parts what addresses are recognized by, which are made links however they are escaped."""
 
 
 def markdown(text: Any) -> str:
     """For Streamlit's labels, headings and `st.markdown`, on one line: every character that could mean something."""
-    return MARKDOWN.sub(r"\\\1", " ".join(clean(text).split()))
+    plain = LINKS.sub(rf"\g<0>{JOINER}", " ".join(clean(text).split()))
+    return MARKDOWN.sub(r"\\\1", plain)
 
 
 def figure(text: Any) -> str:

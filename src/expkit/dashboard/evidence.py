@@ -11,8 +11,9 @@ from typing import Any
 
 import streamlit as st
 
-from expkit import compose, library
+from expkit import compose, library, yaml_files
 from expkit.dashboard import escape
+from expkit.errors import ConfigError
 from expkit.records.files import read_json
 
 
@@ -99,10 +100,8 @@ def _folder(name: str, path: Path) -> Path:
 
 @st.cache_data(max_entries=5000, show_spinner=False)
 def _config(path: str, changed: int) -> dict[str, Any]:
-    import yaml
-
     try:
-        config = yaml.load(Path(path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        config = yaml_files.read(Path(path))
+    except ConfigError:
         return {}
     return config if isinstance(config, dict) else {}

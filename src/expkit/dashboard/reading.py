@@ -137,6 +137,11 @@ def swept(frame: polars.DataFrame) -> list[str]:
     return sorted((key for key in keys if counts[key] > 1), key=lambda key: (is_seed(key), -counts[key]))
 
 
+def state() -> str:
+    """The `store_state` of this store as it was a moment ago: one look serves all that is drawn together."""
+    return _store_state(str(root()))
+
+
 def store_state(folder: Path) -> str:
     """A text that is another one once a run has been added, has ended, or has logged something.
 
@@ -188,10 +193,10 @@ def changed(path: Path) -> int:
 
 def _fresh() -> str:
     """The state of the store, with the time where something runs that might have been killed."""
-    state = _store_state(str(root()))
-    known, _ = _runs(str(root()), state, None, False)
+    seen = state()
+    known, _ = _runs(str(root()), seen, None, False)
     running = (known["state"] == "running").any()
-    return f"{state}@{int(time.time() / LOOK_AGAIN)}" if running else state
+    return f"{seen}@{int(time.time() / LOOK_AGAIN)}" if running else seen
 
 
 @st.cache_data(ttl=0.7, show_spinner=False)

@@ -17,6 +17,8 @@ from pathlib import Path
 from expkit.errors import ConfigError, UserError
 
 HOST = "127.0.0.1"
+HOSTS = (HOST, "localhost")
+"""The names that the dashboard answers to."""
 FIRST_PORT = 8501
 FOLDER = Path(__file__).parent
 START_SECONDS = 60.0
@@ -66,7 +68,7 @@ def options(port: int) -> dict[str, str | list[str]]:
         "server.headless": "true",
         # Pages from elsewhere may neither call this server nor reach it under a name of their own.
         "server.enableCORS": "true",
-        "server.allowedHosts": [HOST, "localhost"],
+        "server.allowedHosts": [*HOSTS],
         "server.enableXsrfProtection": "true",
         "server.enableStaticServing": "false",
         "server.fileWatcherType": "none",
@@ -86,7 +88,7 @@ def options(port: int) -> dict[str, str | list[str]]:
 def _command(port: int) -> list[str]:
     each = {name: value if isinstance(value, list) else [value] for name, value in options(port).items()}
     given = [f"--{name}={value}" for name, values in each.items() for value in values]
-    return [sys.executable, "-m", "streamlit", "run", str(FOLDER / "app.py"), *given]
+    return [sys.executable, "-m", "streamlit", "run", str(FOLDER / "entry.py"), *given]
 
 
 def _port(wanted: int | None) -> int:

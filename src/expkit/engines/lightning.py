@@ -23,9 +23,10 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 
 from expkit.data.base import Split, TensorData
+from expkit.engines.compiled import as_written, compiled
 from expkit.engines.conclusion import conclude
 from expkit.engines.evaluation_points import evaluation_points
-from expkit.engines.ranks import local_ranks
+from expkit.engines.ranks import all_ranks, lightning_environment
 from expkit.engines.stages import Stages
 from expkit.engines.training import State, Training
 from expkit.errors import ConfigError, UserError
@@ -50,6 +51,7 @@ class LightningEngine:
         checkpoint_steps: optimizer steps between two checkpoints, in addition.
         overfit_batches: trains on the first n batches only, again and again; 0 trains on all.
         allow_divergence: whether a run whose loss is not finite goes on to its end, and is complete.
+        compile: whether torch.compile compiles the model for training steps. Evaluation runs it as it is written.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class LightningEngine:
         profiler: Literal["simple", "advanced", "pytorch"] | None = None,
         detect_anomaly: bool = False,
         allow_divergence: bool = False,
+        compile: bool = False,
     ) -> None:
         if (max_steps is None) == (max_epochs is None):
             raise ValueError("give one of max_steps and max_epochs (and set the other to null)")
@@ -85,6 +88,7 @@ class LightningEngine:
         self.accumulate = accumulate_grad_batches
         self.profiler = profiler
         self.allow_divergence = allow_divergence
+        self.compile = compile
         self.trainer_arguments: dict[str, Any] = {
             "accelerator": accelerator,
             "devices": devices,
@@ -108,10 +112,17 @@ class LightningEngine:
         """Trains to the end, or until asked to stop; leaves the last state in `checkpoints/last.ckpt`."""
         if not isinstance(training.task, Task):
             raise ConfigError(f"{type(training.task).__name__} computes and does not train.", "Use trainer=compute.")
+        if self._on_cpu and "fsdp" in (strategy := self.trainer_arguments["strategy"]):
+            raise UserError(
+                f"trainer.strategy={strategy} divides a model among GPUs, and there is none to train on here.",
+                "trainer=ddp_cpu divides the batches among processes on the CPU.",
+            )
         quiet_lightning()
         max_steps = self.steps(training.data)
-        with self._processes(training):
+        with self._processes(training), self._compiled(training):
             trainer = self._trainer(training, max_steps)
+            _check_shares(training, trainer.world_size)
+            _leave_signals_alone(trainer)
             training.data.to(trainer.strategy.root_device)
             training.data.splits = trainer.precision_plugin.convert_input(training.data.splits)
             # Lightning does so as well, but only after it has read a checkpoint's weights, which would be rounded.
@@ -137,6 +148,9 @@ class LightningEngine:
             return "pruned"
         return "interrupted" if keeper.interrupted else "complete"
 
+    def _compiled(self, training: Training) -> AbstractContextManager[None]:
+        return compiled(training.task.model, training.observer.warn) if self.compile else nullcontext()
+
     def _trainer(self, training: Training, max_steps: int) -> lightning.Trainer:
         points = evaluation_points(self.eval_at, max_steps)
         stages = Stages(training.callbacks, max_steps)
@@ -144,6 +158,7 @@ class LightningEngine:
         try:
             return lightning.Trainer(
                 **self.trainer_arguments,
+                plugins=lightning_environment(),
                 max_steps=max_steps,
                 max_epochs=1,
                 callbacks=[
@@ -181,15 +196,18 @@ class LightningEngine:
         return _NoProfiler() if self.profiler is None else kinds[self.profiler](dirpath=folder, filename="profile")
 
     def _processes(self, training: Training) -> AbstractContextManager[None]:
-        """The other processes of a training on several devices of this machine."""
-        arguments = self.trainer_arguments
-        devices, on_cpu = arguments["devices"], arguments["accelerator"] == "cpu" or not torch.cuda.is_available()
+        """The other processes of a training on several devices."""
+        devices, nodes = self.trainer_arguments["devices"], self.trainer_arguments["num_nodes"]
         count = devices if isinstance(devices, int) else len(devices) if not isinstance(devices, str) else None
         if count is None or count == -1:
-            count = 1 if on_cpu else torch.cuda.device_count()
-        return (
-            local_ranks(count, training.rank_command, on_cpu) if count > 1 and training.rank_command else nullcontext()
-        )
+            count = 1 if self._on_cpu else torch.cuda.device_count()
+        if count * nodes == 1 or not training.rank_command:
+            return nullcontext()
+        return all_ranks(count, nodes, training.rank_command, share_cores=self._on_cpu)
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.trainer_arguments["accelerator"] == "cpu" or not torch.cuda.is_available()
 
 
 def is_finite(metrics: Mapping[str, float]) -> bool:
@@ -205,6 +223,12 @@ def _restored_determinism() -> Iterator[None]:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
+
+
+def _leave_signals_alone(trainer: lightning.Trainer) -> None:
+    """A stop is asked for by `training.stop`. Lightning's own answer to SIGTERM speaks to the other processes at once,
+    whatever they are about, and both may then wait for each other for ever."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 def quiet_lightning() -> None:
@@ -335,12 +359,16 @@ class _Keeper(lightning.Callback):
         self._step = -1
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self.training.stop.arm()
         training = self.training
         training.task.examples_per_step = (
             training.data.n_train if training.data.batch_size == "full" else training.data.batch_size
         )
         self._step = trainer.global_step
+        if (first := trainer.strategy.broadcast(self._step)) != self._step:
+            raise UserError(
+                f"This process is at step {self._step} of the training, and the first one at step {first}.",
+                "They see different records: all machines need the same run store, on a file system that they share.",
+            )
         if trainer.global_step == 0:
             self._evaluate(trainer)
         self._save_or_stop(trainer)
@@ -370,7 +398,8 @@ class _Keeper(lightning.Callback):
         if step in training.log:
             return
         self._fire(trainer, "on_validation_start", "on_validation_epoch_start")
-        metrics = self._measure(trainer)
+        # What the metrics decide (a stop, a learning rate), they decide in all processes alike.
+        metrics = trainer.strategy.broadcast(self._measure(trainer))
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics.items()})
         self._fire(trainer, "on_validation_epoch_end", "on_validation_end")
         if step in self.stages.points and not trainer.should_stop:
@@ -400,6 +429,8 @@ class _Keeper(lightning.Callback):
         training, step = self.training, trainer.global_step
         with torch.no_grad(), _evaluating(training.task):
             metrics = self.stages.act(training.task, training.data, training.seed, step)
+            if trainer.world_size > 1:
+                _as_in_first_process(training.task)
         if self.stages.fresh_optimizer(step):
             for optimizer in trainer.optimizers:
                 optimizer.state.clear()
@@ -475,10 +506,37 @@ def _evaluating(task: Task) -> Iterator[None]:
     modes = {module: module.training for module in task.modules()}
     task.eval()
     try:
-        yield
+        with as_written(task.model):
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _check_shares(training: Training, processes: int) -> None:
+    """Whether every process has a share of every batch, and whether that is all that a step needs to know."""
+    if processes == 1:
+        return
+    data = training.data
+    size = data.n_train if data.batch_size == "full" else data.batch_size
+    if size < processes:
+        raise UserError(
+            f"A batch of {size} cannot be divided among {processes} processes.",
+            "Choose a larger data.batch_size, or fewer trainer.devices.",
+        )
+    if any(isinstance(getattr(module, "running_mean", None), Tensor) for module in training.task.modules()):
+        training.observer.warn(
+            f"batch normalization sees a process's share of the batch, {size / processes:.4g} of {size} examples, "
+            "so results differ from those of one process"
+        )
+
+
+def _as_in_first_process(task: Task) -> None:
+    """Parameters and buffers of all processes become those of the first, should they differ by rounding."""
+    for tensor in task.state_dict().values():
+        whole = tensor.contiguous()
+        torch.distributed.broadcast(whole, src=0)
+        tensor.copy_(whole)
 
 
 def _whole_parameters(trainer: lightning.Trainer) -> AbstractContextManager[Any]:

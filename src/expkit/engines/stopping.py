@@ -26,7 +26,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def arm(self) -> None:
-        """Installs the handlers (again: Lightning's Trainer installs its own when a fit starts)."""
+        """Installs the handlers; again, where a library may have installed its own."""
         for number in self._previous:
             signal.signal(number, self._handle)
 

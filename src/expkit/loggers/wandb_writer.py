@@ -25,6 +25,8 @@ EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 PENDING = "upload-pending"
 """A file in the folder of a run that is online: not all of it has been uploaded yet."""
 
+SLURM_KEPT = ("SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_CLUSTER_NAME")
+
 CONNECT_SECONDS = 2.0
 INIT_SECONDS = 12.0
 LEFT_ALONE_SECONDS = 30.0
@@ -34,6 +36,7 @@ def main() -> None:
     # Those who started this process say when to stop; a signal to the whole group is for them to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    forget_slurm()
     messages, replies = _private_pipes()
     writer = Writer(replies)
     while header := messages.read(HEADER.size):
@@ -156,6 +159,12 @@ class Writer:
     def tell(self, number: int, kind: str, **contents: Any) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more
             print(json.dumps([number, kind, contents]), file=self.replies, flush=True)
+
+
+def forget_slurm() -> None:
+    """Takes Slurm's variables out of the environment, but for the job: W&B uploads them all, and one is a key."""
+    for name in [name for name in os.environ if name.startswith("SLURM_") and name not in SLURM_KEPT]:
+        del os.environ[name]
 
 
 def begin(options: dict[str, Any], mode: Literal["online", "offline"]) -> Any:

@@ -17,11 +17,14 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,10 +32,11 @@ from typing import IO, Any
 
 import yaml
 
+from expkit import yaml_files
 from expkit.errors import UserError
 from expkit.records.arrays import ARRAYS, read_arrays
 from expkit.records.files import read_json, replacing, write_json, write_text
-from expkit.records.record import STATES, Record
+from expkit.records.record import STATES, Record, written
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -43,6 +47,9 @@ FILES = (*TEXTS, "metrics.parquet", ARRAYS, *CHECKPOINTS)
 
 LARGEST_TEXT = 16 * 2**20  # bytes, of one of TEXTS and of the manifest
 LARGEST_CONFIG = 2**20  # bytes, of config.yaml: YAML takes its time
+LARGEST_NAME = 2**12  # bytes, of a name in a header of its own
+LARGEST_DIRECTORY = 2**22  # bytes, of a zip file
+LARGEST_PADDING = 2**20  # bytes behind the last member
 LARGEST_ARRAYS = 2**30  # bytes that arrays.npz unpacks to
 LARGEST_TABLE = 50_000_000  # numbers in metrics.parquet, which may say much in few bytes
 MOST_VALUES = 100_000  # in a configuration, whose YAML may say much in few bytes by aliases
@@ -132,11 +139,14 @@ def content(record: Record, checkpoint: bool = True) -> dict[str, bytes | Path]:
         files["code.diff"] = changes.encode(errors="replace")
     kept = ("metrics.parquet", ARRAYS, *(CHECKPOINTS if checkpoint else ()))
     files |= {name: record.folder / name for name in kept if (record.folder / name).is_file()}
+    for name in files:
+        if (record.folder / name).is_symlink() or (record.folder / name).parent.is_symlink():
+            raise UserError(f"{record.folder / name} is a link.", "What it leads to may be no part of the run.")
     return {**files, "summary.json": _json(record.summary), "status.json": _json(status)}
 
 
-HERE = frozenset({"folder", "host", "pid", "imported"})
-"""What a record says about the machine and the process that it was made on, and nobody else has to know."""
+HERE = frozenset({"folder", "host", "pid", "imported", "written"})
+"""What a record says about the machine, the process and the files that it was made by, and nobody else has to know."""
 
 
 def unpack(archive: Path, staging: Path, largest: int) -> list[Packed]:
@@ -153,7 +163,7 @@ def unpack(archive: Path, staging: Path, largest: int) -> list[Packed]:
     try:
         with archive.open("rb") as raw, gzip.GzipFile(fileobj=raw) as stream:
             limited = _Limited(stream, largest)
-            with tarfile.open(fileobj=limited, mode="r|") as members:
+            with tarfile.open(fileobj=limited, mode="r|", tarinfo=_PlainMember) as members:
                 found = _extract(members, staging, largest)
             limited.drain()
     except OSError as error:
@@ -193,7 +203,8 @@ def place(packed: Packed, record: Record, same_code: bool) -> None:
             environment["git"]["diff"] = changes.read_bytes().decode() if changes.exists() else ""
         write_text(record.folder / "environment.json", _json(environment).decode())
     status = read_json(packed.folder / "status.json") or {}
-    write_json(record.folder / "status.json", {**status, "imported": {"same_code": same_code}})
+    here = {"imported": {"same_code": same_code}, "written": written(record.folder)}
+    write_json(record.folder / "status.json", {**status, **here})
 
 
 class _Limited(io.RawIOBase):
@@ -214,8 +225,20 @@ class _Limited(io.RawIOBase):
 
     def drain(self) -> None:
         """Reads on to the end, where the whole is checked against its checksum."""
-        while self.read(2**20):
+        if len(self.read(LARGEST_PADDING)) == LARGEST_PADDING:
+            raise _refusal("there is more behind its last file")
+
+
+class _PlainMember(tarfile.TarInfo):
+    """A header of a plain file, or of the long name of one; what else there may be is refused before it is read."""
+
+    def _proc_member(self, members: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type == tarfile.GNUTYPE_LONGNAME and self.size <= LARGEST_NAME:
             pass
+        elif self.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise _refusal(f"{self.name} is not a plain file")
+        found: tarfile.TarInfo = super()._proc_member(members)  # type: ignore[misc]
+        return found
 
 
 def _extract(members: tarfile.TarFile, staging: Path, largest: int) -> list[Packed]:
@@ -230,7 +253,6 @@ def _extract(members: tarfile.TarFile, staging: Path, largest: int) -> list[Pack
         if member.name not in expected:
             raise _refusal(f"{member.name!r} is not in its manifest, or is there twice")
         packed, name, facts = expected.pop(member.name)
-        _check_plain(member)
         if member.size != facts["size"]:
             raise _refusal(f"{member.name} does not have the size that the manifest says")
         if member.size > {"config.yaml": LARGEST_CONFIG}.get(name, LARGEST_TEXT if name in TEXTS else largest):
@@ -294,16 +316,9 @@ def _bytes(members: tarfile.TarFile, member: tarfile.TarInfo, largest: int) -> b
 
 
 def _opened(members: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    _check_plain(member)
     file = members.extractfile(member)
     assert file is not None
     return file
-
-
-def _check_plain(member: tarfile.TarInfo) -> None:
-    """Refuses links, devices, folders and files with holes."""
-    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
-        raise _refusal(f"{member.name} is not a plain file")
 
 
 def _copy(members: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> str:
@@ -317,8 +332,7 @@ def _copy(members: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> st
 
 def _check(packed: Packed) -> None:
     """Refuses contents that the readers of records would stumble over."""
-    # Not libyaml's loader: the C stack would overflow where this one raises an error.
-    config = _read(packed, "config.yaml", yaml.safe_load)
+    config = _read(packed, "config.yaml", _yaml)
     if config.get("name") != packed.experiment:
         raise _refusal(f"the configuration of run {packed.run_id} is not one of {packed.experiment}")
     if not isinstance(config.get("trainer"), dict) or not isinstance(config.get("seed"), int):
@@ -332,6 +346,7 @@ def _check(packed: Packed) -> None:
         or not isinstance(status.get("attempts", 1), int)
         or not all(status.get(key) is None or _is_time(status[key]) for key in ("started", "ended"))
         or not _is_list_of_text(status.get("overrides", []))
+        or not _is_choices(status.get("choices"))
         or not (error is None or (isinstance(error, dict) and all(isinstance(v, str) for v in error.values())))
         or (error is not None and "message" not in error)
     ):
@@ -363,6 +378,10 @@ def _is_time(value: Any) -> bool:
         return False
 
 
+def _is_choices(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(v, str | None) for v in value.values()))
+
+
 def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
@@ -381,8 +400,14 @@ def _read(packed: Packed, name: str, parse: Any) -> dict[str, Any]:
 def _parsed(name: str, data: bytes, parse: Any) -> Any:
     try:
         return parse(data)
-    except (ValueError, RecursionError, OverflowError, yaml.YAMLError) as error:
+    except Exception as error:  # parsers raise nearly anything, as YAML's for `!!int ''`
         raise _refusal(f"{name} cannot be read ({str(error).splitlines()[0] if str(error) else error!r})") from error
+
+
+def _yaml(data: bytes) -> Any:
+    text = data.decode()
+    yaml_files.check_text(text)
+    return yaml.load(text, Loader=yaml_files.LOADER)
 
 
 def _check_values(root: Any, what: str) -> None:
@@ -416,15 +441,16 @@ def _check_metrics(packed: Packed) -> None:
     what = f"metrics.parquet of run {packed.run_id}"
     path = packed.folder / "metrics.parquet"
     try:
-        schema = polars.read_parquet_schema(path)
-        rows = int(polars.scan_parquet(path).select(polars.len()).collect().item())
-        if next(iter(schema.items()), None) != ("step", polars.Int64()) or any(
-            kind != polars.Float64() or CONTROL.search(name) for name, kind in list(schema.items())[1:]
-        ):
-            raise _refusal(f"{what} is not a table of steps and numbers")
-        if rows * len(schema) > LARGEST_TABLE:
-            raise _refusal(f"{what} is larger than such a file can be")
-        metrics = polars.read_parquet(path)
+        with _silent():
+            schema = polars.read_parquet_schema(path)
+            rows = int(polars.scan_parquet(path).select(polars.len()).collect().item())
+            if next(iter(schema.items()), None) != ("step", polars.Int64()) or any(
+                kind != polars.Float64() or CONTROL.search(name) for name, kind in list(schema.items())[1:]
+            ):
+                raise _refusal(f"{what} is not a table of steps and numbers")
+            if rows * len(schema) > LARGEST_TABLE:
+                raise _refusal(f"{what} is larger than such a file can be")
+            metrics = polars.read_parquet(path)
     except UserError:
         raise
     except KeyboardInterrupt:
@@ -435,14 +461,24 @@ def _check_metrics(packed: Packed) -> None:
         raise _refusal(f"{what} is not a table of steps and numbers")
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What polars prints when it panics, besides raising an error, is a traceback of its own; it goes nowhere."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _check_arrays(packed: Packed) -> None:
     """Refuses arrays of anything but numbers, and more of them than can be meant."""
     what = f"{ARRAYS} of run {packed.run_id}"
-    try:
-        with zipfile.ZipFile(packed.folder / ARRAYS) as file:
-            members = file.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
+    members = _zipped(packed.folder / ARRAYS, what)
     if sum(member.file_size for member in members) > LARGEST_ARRAYS:
         raise _refusal(f"{what} is larger than such a file can be")
     if any(CONTROL.search(member.filename) or not member.filename.endswith(".npy") for member in members):
@@ -456,19 +492,45 @@ def _check_arrays(packed: Packed) -> None:
 
 
 def _check_checkpoint(packed: Packed, name: str) -> None:
-    """Refuses a checkpoint that is not plain data and tensors: torch's unpickler that knows nothing else reads it."""
+    """Refuses a checkpoint that is not plain data and tensors: torch's unpickler that knows nothing else reads it.
+
+    `torch.save` compresses nothing, so what unpacks to more than the file has was not written by it.
+    """
     import torch
 
+    what = f"{name} of run {packed.run_id}"
+    members = _zipped(packed.folder / name, what)
+    if sum(member.file_size for member in members) > (packed.folder / name).stat().st_size:
+        raise _refusal(f"{what} is larger than such a file can be")
     try:
         loaded = torch.load(packed.folder / name, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:
-        raise _refusal(f"{name} of run {packed.run_id} is not a checkpoint of plain tensors") from error
+        raise _refusal(f"{what} is not a checkpoint of plain tensors") from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):
-        raise _refusal(f"{name} of run {packed.run_id} is not a checkpoint of plain tensors")
+        raise _refusal(f"{what} is not a checkpoint of plain tensors")
+
+
+def _zipped(path: Path, what: str) -> list[zipfile.ZipInfo]:
+    """What a zip file says that it has."""
+    try:
+        with _SmallReads(path) as file, zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    except Exception as error:  # zipfile reads as a number whatever stands in its place
+        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
+
+
+class _SmallReads(io.FileIO):
+    """A file that is not read in large pieces: a zip file's directory would become objects of many times its size."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        if (left if size is None or size < 0 else min(left, size)) > LARGEST_DIRECTORY:
+            raise ValueError("its directory is too large")
+        return super().read(size)
 
 
 def _refusal(reason: str) -> UserError:
-    plain = CONTROL.sub("?", reason)
+    plain = CONTROL.sub("?", reason if len(reason) <= 300 else f"{reason[:297]}...")
     return UserError(f"The file cannot be imported: {plain}.", "Nothing was taken from it.")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expkit.errors import ConfigError, did_you_mean
+from expkit.errors import ConfigError, UserError, did_you_mean
 from expkit.records.metrics import read
 
 if TYPE_CHECKING:
@@ -23,9 +25,12 @@ def read_history(frame: polars.DataFrame, metrics: Sequence[str] | None = None) 
     parts, known = [], set()
     for run_id, path in frame.select("run_id", "path").iter_rows():
         try:
-            rows = read(f"{path}/metrics.parquet")  # type: ignore[arg-type]
-        except (OSError, polars.exceptions.PolarsError):
-            continue  # nothing logged yet, a row of a dense sweep, or damaged
+            rows = read(Path(path) / "metrics.parquet")
+        except OSError:
+            continue  # nothing logged yet, or a row of a dense sweep
+        except UserError as error:
+            warnings.warn(f"{error.message} It is left out. {error.hint}", stacklevel=3)
+            continue
         known.update(rows.columns)
         chosen = [name for name in rows.columns if name != "step" and (metrics is None or name in metrics)]
         parts.append(rows.select(polars.lit(run_id).alias("run_id"), polars.lit(path).alias("path"), "step", *chosen))

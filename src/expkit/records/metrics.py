@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expkit.errors import UserError
 from expkit.records.files import replacing
+from expkit.records.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     import polars
@@ -43,7 +45,7 @@ class MetricLog:
     def flush(self) -> None:
         if self.path is not None and self.rows:
             with replacing(self.path) as aside:
-                frame(self.rows).write_parquet(aside)
+                write_sealed(frame(self.rows), aside)
         self._written = time.monotonic()
 
     def resume(self, step: int) -> bool:
@@ -52,13 +54,11 @@ class MetricLog:
         Returns:
             Whether there are any; there are none where the file is missing or damaged.
         """
-        import polars
-
         if self.path is None:
             return False
         try:
             known = read(self.path)
-        except (OSError, polars.exceptions.PolarsError):
+        except (OSError, UserError):
             return False
         self.rows = [
             {key: value for key, value in row.items() if value is not None}
@@ -86,6 +86,10 @@ def frame(rows: list[Row]) -> polars.DataFrame:
 
 
 def read(path: Path) -> polars.DataFrame:
-    import polars
+    """What `MetricLog` wrote.
 
-    return polars.read_parquet(path)
+    Raises:
+        OSError: there is nothing.
+        UserError: it is damaged.
+    """
+    return read_sealed(path)

@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from expkit import library
+from expkit import library, yaml_files
 from expkit.identity import NOT_HASHED
 
 Plain = bool | int | float | str | None
 
 LEFT_OUT = frozenset({*NOT_HASHED, "hydra"} - {"tags"})
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SMALL = 1000  # characters
 
 
 def plain_values(text: str, choices: Mapping[str, str]) -> dict[str, Plain]:
@@ -63,9 +63,11 @@ def _block_values(block: str, choice: str | None) -> dict[str, Plain]:
 
 
 def _load(text: str) -> dict[str, Any]:
+    if len(text) > SMALL or "*" in text:  # else it can neither nest deeply nor stand for more than it has
+        yaml_files.check_text(text)
     try:
-        value = yaml.load(text, Loader=LOADER)
-    except yaml.YAMLError as error:
+        value = yaml.load(text, Loader=yaml_files.LOADER)
+    except Exception as error:  # YAML's, and others of values that their tag does not fit
         raise ValueError(str(error)) from error
     if not isinstance(value, dict) or not value:
         raise ValueError("not a mapping")

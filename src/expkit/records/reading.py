@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expkit.records.plain import chosen, plain_values
-from expkit.records.record import FINISHED, STATES
+from expkit.records.record import FINISHED, STATES, altered
 
 DAMAGED = "damaged"
 
@@ -38,6 +38,8 @@ def read_row(folder: Path | str) -> dict[str, Any]:
         if status["status"] in FINISHED:
             return {**row, "_error": "summary.json is not readable"}
         summary = {}
+    if status["status"] in FINISHED and (wrong := altered(folder, status.get("written"))):
+        return {**row, "_error": wrong}
     error = status.get("error")
     row |= {"state": status["status"], "step": _number(summary.get("step"))}
     row |= {"_summary": json.dumps(summary), "_error": str(error.get("message")) if isinstance(error, dict) else None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 
+from expkit import launch, yaml_files
 from expkit.errors import ConfigError, UserError
 from expkit.records.arrays import ARRAYS, read_arrays
 from expkit.records.files import read_json, remove_leftovers, write_json, write_text
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 FINISHED = ("complete", "diverged")
 """States that running again does not change."""
+RESULTS = ("config.yaml", "metrics.parquet", ARRAYS, "summary.json")
+"""The files that say what was run and what came of it."""
+HASHED = 2**20
+"""Bytes; what is smaller is read whenever somebody asks whether a record is whole."""
 STATES = (*FINISHED, "running", "interrupted", "pruned", "failed", "damaged")
 
 
@@ -51,19 +57,27 @@ class Record:
             UserError: the file is missing or damaged.
         """
         try:
-            config = yaml.safe_load((self.folder / "config.yaml").read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"The record {self.folder} has no readable config.yaml: {error}") from error
-        return dict(config)
+            config = yaml_files.read(self.folder / "config.yaml")
+        except ConfigError as error:
+            raise UserError(f"The record {self.folder} has no readable config.yaml: {error.message}") from error
+        if not isinstance(config, dict):
+            raise UserError(f"The record {self.folder} has no readable config.yaml: it is not a mapping.")
+        return config
 
     @property
     def status(self) -> dict[str, Any]:
-        """The contents of status.json; 'running' becomes 'interrupted' where no process holds the run any more."""
+        """The contents of status.json.
+
+        'running' becomes 'interrupted' where no process holds the run any more, and a finished run is 'damaged' where
+        its files are not those that it left.
+        """
         status = read_json(self.folder / "status.json") or {}
         if status.get("status") not in STATES:
-            return {"status": "damaged"}
+            return _damaged("status.json is not readable")
         if status["status"] == "running" and not self.is_claimed():
             status["status"] = "interrupted"
+        if status["status"] in FINISHED and (wrong := altered(self.folder, status.get("written"))):
+            return {**status, **_damaged(wrong)}
         return status
 
     @property
@@ -73,7 +87,7 @@ class Record:
     @property
     def is_finished(self) -> bool:
         """Whether running again would change nothing."""
-        return (read_json(self.folder / "status.json") or {}).get("status") in FINISHED
+        return self.state in FINISHED
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -154,8 +168,8 @@ class Record:
         return False
 
     def clear(self) -> None:
-        """Forgets all results."""
-        for name in ("summary.json", "metrics.parquet", ARRAYS, "status.json", "wandb.json"):
+        """Forgets all results; first of all that there are any, lest half of them pass for a finished run."""
+        for name in ("status.json", "summary.json", "metrics.parquet", ARRAYS, "wandb.json"):
             (self.folder / name).unlink(missing_ok=True)
         for name in ("checkpoints", "wandb", "csv", "tensorboard", "figures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -178,7 +192,9 @@ class Record:
             attempts=before.get("attempts", 0) + 1,
             seconds=before.get("seconds", 0.0),
             pid=os.getpid(),
+            launch=launch.name(),
             error=None,
+            written=None,
         )
         self._began = time.monotonic()
 
@@ -197,6 +213,7 @@ class Record:
                 "seconds": round(seconds, 3),
                 "ended": _now(),
                 "error": None if error is None else _described(error),
+                "written": written(self.folder),
             }
         )
 
@@ -206,6 +223,34 @@ class Record:
 
     def _lock(self) -> FileLock:
         return FileLock(self.folder / ".lock", thread_local=False)
+
+
+def written(folder: Path) -> dict[str, str]:
+    """What there is of a run's configuration and results, by name, each with a fingerprint of its contents."""
+    return {name: found for name in RESULTS if (found := _fingerprint(f"{folder}/{name}"))}
+
+
+def altered(folder: Path | str, before: Any) -> str | None:
+    """What is not as `written` has found it, in words; None where all is, or where nobody has looked (None)."""
+    for name, found in (before if isinstance(before, dict) else {}).items():
+        now = _fingerprint(f"{folder}/{name}") if name in RESULTS else found
+        if now != found:
+            return f"{name} is not what the run wrote" if now else f"{name} is missing"
+    return None
+
+
+def _fingerprint(path: str) -> str:
+    """A hash; of a large file its size, for its readers check its contents. Nothing where there is no file."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return hashlib.blake2b(file.read(), digest_size=8).hexdigest() if size < HASHED else f"{size} bytes"
+    except OSError:
+        return ""
+
+
+def _damaged(wrong: str) -> dict[str, Any]:
+    return {"status": "damaged", "error": {"message": f"the record is damaged: {wrong}"}}
 
 
 def _described(error: BaseException) -> dict[str, str]:

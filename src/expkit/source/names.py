@@ -47,6 +47,8 @@ def resolve(target: str) -> Definition:
         raise ConfigError(error.message, error.hint) from error
     if isinstance(found, str):
         raise trust.refusal(target, found)
+    if not trust.is_piece(found.module):
+        raise trust.no_piece(target, found.dotted)
     if not trust.is_first_party(found.module) and not _is_building_block(found):
         raise trust.no_building_block(target, found.dotted)
     return found

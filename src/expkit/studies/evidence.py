@@ -12,9 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from expkit import library, source
+from expkit import library, source, yaml_files
 from expkit.errors import ConfigError, UserError
 from expkit.records.files import read_json, write_json
 from expkit.source.modules import stamp
@@ -226,10 +224,9 @@ def _file_bytes(path: Path, mtime_ns: int, size: int) -> str:
 @lru_cache(maxsize=8192)
 def _file_contents(path: Path, mtime_ns: int, size: int) -> str:
     """What a file says, whatever its comments and formatting."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return json.dumps(yaml.load(path.read_bytes(), Loader=loader), default=str)
-    except yaml.YAMLError:
+        return json.dumps(yaml_files.read(path), default=str)
+    except ConfigError:
         return "damaged"
 
 

@@ -9,6 +9,7 @@ when they are done; a sweep that is taken up again trains those that have no fil
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.records.files import replacing, write_text
 from expkit.records.row import Row
+from expkit.records.sealed import read_sealed, write_sealed
 from expkit.run import build_callbacks, load_torch
 from expkit.sweeps.events import EventWriter
 from expkit.sweeps.executors.base import Executor, WorkerLostError
@@ -83,7 +85,7 @@ class DenseWorker:
                 }
             )
             with replacing(self.folder / f"{chunk.jobs[0].number:07}.parquet") as aside:
-                frame.write_parquet(aside)
+                write_sealed(frame, aside)
             events.write("rows", numbers=frame["number"].to_list(), states=frame["state"].to_list())
         finally:
             progress.over()
@@ -141,10 +143,9 @@ def rows(sweep: Sweep) -> polars.DataFrame | None:
     """The table of a sweep that is recorded so, by number; None of any other."""
     import polars
 
-    files = sorted((sweep.folder / "columns").glob("*.parquet"))
-    if not files:
-        return None
-    return polars.concat([polars.read_parquet(path) for path in files], how="diagonal_relaxed").sort("number")
+    tables = [_whole(path) for path in sorted((sweep.folder / "columns").glob("*.parquet"))]
+    parts = [part for part in tables if part is not None]
+    return polars.concat(parts, how="diagonal_relaxed").sort("number") if parts else None
 
 
 def row_records(sweep: Sweep) -> dict[int, Row]:
@@ -166,10 +167,19 @@ def row_records(sweep: Sweep) -> dict[int, Row]:
     }
 
 
+def _whole(path: Path) -> polars.DataFrame | None:
+    """A file of the table; None where there is none, or a damaged one, whose runs are as good as not done."""
+    try:
+        return read_sealed(path)
+    except FileNotFoundError:
+        return None
+    except UserError as error:
+        warnings.warn(f"{error.message} Its runs count as not done. {error.hint}", stacklevel=2)
+        return None
+
+
 def _missing(folder: Path, jobs: Sequence[Job], runs: Mapping[int, str]) -> list[DenseChunk]:
     """The stacks that have no file with just these runs."""
-    import polars
-
     chunks = []
     groups = group([job.composed.config for job in jobs])
     names = {key for one in groups for key in one.varying}
@@ -188,7 +198,8 @@ def _missing(folder: Path, jobs: Sequence[Job], runs: Mapping[int, str]) -> list
             own = {key: column[start : start + LARGEST] for key, column in values.items()}
             chunk = DenseChunk([jobs[index] for index in part], [runs[jobs[index].number] for index in part], own)
             path = folder / f"{chunk.jobs[0].number:07}.parquet"
-            if not path.exists() or polars.read_parquet(path, columns=["run"])["run"].to_list() != chunk.runs:
+            there = _whole(path)
+            if there is None or there["run"].to_list() != chunk.runs:
                 chunks.append(chunk)
     return chunks
 

@@ -136,7 +136,7 @@ class Frame:
 
     def _fits_argument(self, node: Any, path: Path, value: Any) -> bool:
         """Whether a value is right as an argument of a `_target_` that was right before; False also if in doubt."""
-        if isinstance(value, dict | list) or value == MISSING:
+        if isinstance(value, dict | list) or value == MISSING or schema.oddity(value):
             return False
         if len(path) == 1:
             return not isinstance(node, dict | list)

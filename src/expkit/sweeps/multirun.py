@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from expkit.compose import ROOT_CONFIG, expand, explained, search_path
+from expkit import launch
+from expkit.compose import ROOT_CONFIG, composing, expand, explained, loader
+from expkit.errors import ConfigError
 from expkit.outcome import Outcome
 from expkit.sweeps.spaces import spelled_out
 
@@ -27,16 +29,20 @@ def multirun(overrides: Sequence[str], job: SweepJob) -> list[Outcome]:
     from hydra.types import HydraContext, RunMode
     from omegaconf import OmegaConf
 
-    from expkit.compose import loader
-
-    loader()  # registers the resolvers
+    if launch.all_are_started() or not launch.is_first():
+        raise ConfigError(
+            "A sweep starts the processes of its runs itself, and cannot be one of several processes.",
+            "Leave out torchrun or srun (hydra/launcher=slurm gives the runs to Slurm), or leave out -m.",
+        )
     GlobalHydra.instance().clear()
-    hydra = Hydra.create_main_hydra2("expkit", search_path())
+    hydra = Hydra("expkit", loader())
+    GlobalHydra.instance().initialize(hydra)
     try:
         with explained(overrides), job:  # what follows is Hydra's own `multirun`; the job has a look at the config
-            config = hydra.compose_config(
-                ROOT_CONFIG, spelled_out(expand(overrides)), RunMode.MULTIRUN, with_log_configuration=False
-            )
+            with composing(overrides):
+                config = hydra.compose_config(
+                    ROOT_CONFIG, spelled_out(expand(overrides)), RunMode.MULTIRUN, with_log_configuration=False
+                )
             job.open(config)
             callbacks = Callbacks(config)
             callbacks.on_multirun_start(config=config, config_name=ROOT_CONFIG)

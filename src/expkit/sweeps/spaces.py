@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import ceil, isnan, prod
+
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
 from expkit.errors import ConfigError
 
+MOST_RUNS = 10_000_000
 SPACE = re.compile(r"(linspace|logspace)\(([^()]*)\)")
 
 
@@ -21,6 +25,36 @@ def spelled_out(overrides: Iterable[str]) -> list[str]:
     return [_spelled_out(override) for override in overrides]
 
 
+def check_count(overrides: Iterable[Override]) -> None:
+    """Refuses a sweep of so many runs that their list alone would not fit into memory.
+
+    Raises:
+        ConfigError: it has more than `MOST_RUNS`.
+    """
+    counts = {each.input_line or str(each.key_or_group): _count(each) for each in overrides}
+    if prod(counts.values()) > MOST_RUNS:
+        largest = max(counts, key=lambda line: counts[line])
+        raise ConfigError(
+            f"The sweep has more than {MOST_RUNS:,} runs: '{largest[:80]}' alone has {counts[largest]:,} values.",
+            "Make its range smaller.",
+        )
+
+
+def _count(override: Override) -> int:
+    """The number of values that an override sweeps over."""
+    value = override.value() if override.is_sweep_override() else None
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    if isinstance(value, RangeSweep):
+        if value.start is None or value.stop is None or not value.step:
+            raise ConfigError(f"'{override.input_line}' has no end.", "Write range(start,stop,step).")
+        size = (value.stop - value.start) / value.step
+        if isnan(size):
+            raise ConfigError(f"'{override.input_line}' is no range of numbers.", "Write range(start,stop,step).")
+        return max(0, ceil(min(size, 1e18)))
+    return 1
+
+
 def _spelled_out(override: str) -> str:
     key, equals, value = override.partition("=")
     match = SPACE.fullmatch(value.strip()) if equals else None
@@ -29,7 +63,7 @@ def _spelled_out(override: str) -> str:
     try:
         first, last, count = match[2].split(",")
         start, end, n = float(first), float(last), int(count)
-        if n < 1:
+        if not 1 <= n <= MOST_RUNS:
             raise ValueError
     except ValueError:
         raise ConfigError(

@@ -14,6 +14,7 @@ from expkit.compose import Composed
 from expkit.errors import ConfigError, UserError
 from expkit.identity import run_ids
 from expkit.outcome import Failure, Outcome
+from expkit.records.foreign import is_forged
 from expkit.records.record import FINISHED
 from expkit.records.store import Store
 from expkit.run_loggers import WANDB
@@ -309,7 +310,7 @@ class SweepJob:
         for job in jobs:
             experiment, _, own = ids[job.number].rpartition("/")
             record = Store(job.composed.config["paths"]["runs"]).record(experiment, own)
-            if not self.flags.force and record.is_finished:
+            if not self.flags.force and record.is_finished and not is_forged(record, job.composed.config):
                 self.outcomes[job.number] = Outcome(record, None, job.composed.overrides)
             else:
                 todo.append(job)

@@ -15,6 +15,7 @@ from expkit.errors import UserError
 from expkit.outcome import Failure, Outcome
 from expkit.records.files import read_json, write_json
 from expkit.records.record import Record
+from expkit.storage_error import FULL, storage_error
 from expkit.sweeps.events import EventWriter
 
 PROGRESS_EVERY = 0.5  # seconds
@@ -67,7 +68,7 @@ class Stacks:
         return self.folder / f"{chunk.stack}.ckpt"
 
     def end(self, chunk: Chunk) -> None:
-        (self.folder / f"{chunk.stack}.json").unlink(missing_ok=True)
+        self._remove(str(chunk.stack))
 
     def saved(self, jobs: Sequence[Job]) -> list[Chunk]:
         """The chunks that were saved on the way, with those of their jobs that are among these."""
@@ -79,9 +80,12 @@ class Stacks:
             if own:
                 chunks.append(Chunk(own, path.stem))
             else:
-                for file in self.folder.glob(f"{path.stem}*"):
-                    file.unlink(missing_ok=True)
+                self._remove(path.stem)
         return chunks
+
+    def _remove(self, stack: str) -> None:
+        for file in self.folder.glob(f"{stack}*"):
+            file.unlink(missing_ok=True)
 
 
 def _is_saved(path: Path) -> bool:
@@ -127,10 +131,13 @@ class Worker:
         try:
             records = run_fused([job.composed for job in jobs], observers, self.force, checkpoint)
         except NotFusable as error:
+            self.stacks.end(chunk)
             return NotFused(f"{error.key}: {error.reason}")
         except Exception as error:
             if self.debug:
                 raise
+            _stop_if_full(error)
+            self.stacks.end(chunk)
             # A run's own mistake looks like everybody's from here: each is tried by itself.
             return NotFused(f"the program of all fails: {Failure.of(error).message}")
         if not any(checkpoint.parent.glob(f"{checkpoint.stem}*.ckpt")):  # all have ended; halves have files, too
@@ -150,6 +157,7 @@ class Worker:
             except Exception as error:
                 if self.debug:
                     raise
+                _stop_if_full(error)
                 outcome = Outcome(observer.record, Failure.of(error), job.composed.overrides)
                 if isinstance(error, UserError) or not left:
                     break
@@ -157,6 +165,12 @@ class Worker:
                 events.write("note", text=f"#{job.number} failed and is tried again ({left} left): {first}")
         observer.failed(outcome)
         return outcome
+
+
+def _stop_if_full(error: Exception) -> None:
+    """Ends the sweep where the disk is full: no other run would fare better."""
+    if (full := storage_error(error, FULL)) is not None:
+        raise full from error
 
 
 class JobObserver(Observer):

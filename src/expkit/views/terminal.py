@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from expkit.views import text
+from expkit.views.console import HarmlessConsole
 from expkit.views.view import View
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class TerminalView(View):
     """Draws with rich, which honours NO_COLOR and the terminal's width."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = HarmlessConsole()
         self.progress: Progress | None = None
         self.names: list[str] = []
         self._shown = 0.0
@@ -41,7 +42,9 @@ class TerminalView(View):
 
     def cached(self, record: Record) -> None:
         self.record = record
-        self.console.print(f"This run is {record.state} already; [bold]--force[/] runs it again.")
+        self.console.print(
+            Text.assemble(f"This run is {record.state} already; ", ("--force", "bold"), " runs it again.")
+        )
         self.finished(record)
 
     def started(self, step: int, max_steps: int) -> None:
@@ -52,7 +55,7 @@ class TerminalView(View):
         self.progress = Progress(
             TextColumn("[bold]{task.completed:,.0f}[/]/{task.total:,.0f} steps"),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", markup=False),
             TextColumn("[dim]{task.fields[rate]}[/]"),
             TimeElapsedColumn(),
             TextColumn("left"),

@@ -19,12 +19,13 @@ class GridSweeper(BasicSweeper):
         define = getattr(getattr(self.launcher, "task_function", None), "define", None)
         if define is None:
             return super().sweep(arguments)
-        from expkit.sweeps.spaces import spelled_out
+        from expkit.sweeps.spaces import check_count, spelled_out
 
         assert self.launcher is not None
         assert self.hydra_context is not None
         params = spelled_out(f"{key}={value}" for key, value in (self.params or {}).items())
         parsed = OverridesParser.create(self.hydra_context.config_loader).parse_overrides([*params, *arguments])
+        check_count(parsed)
         batches: list[Sequence[Sequence[str]]] = list(self.split_arguments(parsed, self.max_batch_size))
         define([job for batch in batches for job in batch])
         returned = []

@@ -111,10 +111,47 @@ def test_an_interrupted_stack_is_saved_where_it_is(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_runs_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        part(tmp_path, EndAt(28, kill))
-    states, _, began = part(tmp_path, order=slice(0, 3))
+        part(tmp_path, EndAt(28, kill), order=slice(0, 3))
+    states, _, began = part(tmp_path)
     assert began == 0
-    assert states == ["complete"] * 3
+    assert states == ["complete"] * 4
+
+
+@pytest.mark.parametrize(("recorded", "steps_left"), [(0, 20), (1, 4), (2, 4), (3, 0)])
+def test_a_stack_that_is_killed_while_runs_end_goes_on_there(tmp_path: Path, recorded: int, steps_left: int) -> None:
+    _, expected = whole(tmp_path / "whole")  # one ends at step 20, two at 36, one at 40
+    folder = tmp_path / "parts"
+    on_record: list[int] = []
+
+    def record_some(number: int, state: str) -> None:
+        if len(on_record) == recorded:
+            raise Killed
+        on_record.append(number)
+
+    with pytest.raises(Killed):
+        engine(runs()).prepare(trainings(runs(), folder), checkpoint=folder / "stack.ckpt").run(record_some)
+    left = [number for number in range(4) if number not in on_record]
+    chosen = [runs()[number] for number in left]
+    own = trainings(chosen, folder)
+    fit = engine(chosen).prepare(own, checkpoint=folder / "stack.ckpt")
+    advance, steps = fit.core.advance, []
+    fit.core.advance = lambda: steps.append(advance())  # type: ignore[method-assign]
+    fit.run()
+    assert len(steps) == steps_left
+    assert [training.log.rows for training in own] == [expected[number] for number in left]
+
+
+def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
+    _, expected = whole(tmp_path / "whole")
+    folder = tmp_path / "parts"
+    with pytest.raises(Killed):
+        part(folder, EndAt(28, kill))
+    saved = bytearray((folder / "stack.ckpt").read_bytes())
+    saved[len(saved) // 2] ^= 1
+    (folder / "stack.ckpt").write_bytes(saved)
+    _, rows, began = part(folder)
+    assert began == 0
+    assert rows == expected
 
 
 def test_a_stack_whose_metrics_are_lost_begins_anew(tmp_path: Path) -> None:

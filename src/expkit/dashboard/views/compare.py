@@ -17,7 +17,7 @@ BESIDE_THE_POINT = ("trainer", "logger", "callbacks", "probes", "tags", "name", 
 
 
 def show() -> None:
-    live.follow(lambda: reading.store_state(reading.root()))
+    live.follow(reading.state)
     frame, what = _chosen()
     look.head("Compare", what)
     frame = _narrowed(frame)

@@ -23,7 +23,7 @@ KEYS = 5
 
 
 def show() -> None:
-    live.follow(lambda: reading.store_state(reading.root()))
+    live.follow(reading.state)
     everything = choose.runs(None)
     dense = sum(map(reading.is_dense, reading.all_sweeps()))
     also = f", and {dense} dense sweep{'s' * (dense > 1)} with a table of its own" if dense else ""

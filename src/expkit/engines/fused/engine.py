@@ -135,8 +135,8 @@ class Fit:
                 self._evaluate()
             if self.checkpoint is not None and self.checkpoint.due(core.step):
                 self._save()
-        for place in range(len(self.rows)):
-            self._finish(place, "complete")
+        if self.rows:
+            self._end_runs(["complete"] * len(self.rows))
         if self.checkpoint is not None:
             self.checkpoint.remove()
 
@@ -150,12 +150,25 @@ class Fit:
         if self.population is not None:
             self.population.between(self.core.step, StackView(self.core, self.rows), metrics)
         if any(ending):
-            for place, state in enumerate(ending):
-                if state is not None:
-                    self._finish(place, state)
-            places = [place for place, state in enumerate(ending) if state is None]
+            self._end_runs(ending)
+
+    def _end_runs(self, ending: Sequence[State | None]) -> None:
+        """Ends those runs that have a state, and goes on with the others.
+
+        The stack is saved before. Who is killed on the way finds some of the ending runs on record, and must not train
+        the others again without them: rounding depends on how many there are.
+        """
+        self._save(ending)
+        self._leave(ending)
+
+    def _leave(self, ending: Sequence[State | None]) -> None:
+        for place, state in enumerate(ending):
+            if state is not None:
+                self._finish(place, state)
+        places = [place for place, state in enumerate(ending) if state is None]
+        self.rows = [self.rows[place] for place in places]
+        if places:
             self.core.keep(places)
-            self.rows = [self.rows[place] for place in places]
 
     def _evaluate_run(self, place: int, learning_rate: float, metrics: dict[str, float]) -> State | None:
         """Records one run's metrics; how the run ends here, or None if it goes on."""
@@ -267,8 +280,8 @@ class Fit:
         for name, values in tensors.items():
             own[name].copy_(values[place])
 
-    def _save(self) -> None:
-        """Writes the stack where it is, so that it can be taken up."""
+    def _save(self, ending: Sequence[State | None] = ()) -> None:
+        """Writes the stack where it is, so that it can be taken up; with the states of those runs that end here."""
         # Metrics first: rows after a checkpoint's step are dropped on resuming, missing ones could not be made up.
         for row in self.rows:
             self.trainings[row].log.flush()
@@ -276,6 +289,7 @@ class Fit:
             self.checkpoint.save(
                 {
                     "runs": [self._name(row) for row in self.rows],
+                    "ending": list(ending) or [None] * len(self.rows),
                     "ended": {
                         self._name(row): [state, self.views[row].global_step] for row, state in self.states.items()
                     },
@@ -292,20 +306,23 @@ class Fit:
         if saved is None:
             return
         ended = {name: own for name, own in saved["ended"].items() if name in names}
-        steps = dict.fromkeys(saved["runs"], saved["stack"]["step"]) | {name: step for name, (_, step) in ended.items()}
+        going = [name for name in saved["runs"] if name in names]
+        steps = dict.fromkeys(going, saved["stack"]["step"]) | {name: step for name, (_, step) in ended.items()}
         if not all(self.trainings[names[name]].log.resume(step) for name, step in steps.items()):
             for training in self.trainings:  # the metrics of some are lost: all begin anew
                 training.log.rows = []
             return
         for name, (state, _) in ended.items():
             self._end(names[name], state)
-        self.rows = [names[name] for name in saved["runs"]]
+        places = [place for place, name in enumerate(saved["runs"]) if name in names]
+        self.rows = [names[name] for name in going]
         self.core.keep(self.rows)
-        self.core.load_state_dict(saved["stack"])
+        self.core.load_state_dict(saved["stack"], places)
         if self.population is not None:
             self.population.load_state_dict(saved["population"])
-        for row, callbacks in zip(self.rows, saved["callbacks"], strict=True):
-            self.views[row].load_state_dict(callbacks)
+        for row, place in zip(self.rows, places, strict=True):
+            self.views[row].load_state_dict(saved["callbacks"][place])
+        self._leave([saved["ending"][place] for place in places])
 
     def _name(self, row: int) -> str:
         return self.trainings[row].folder.name

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from expkit.errors import UserError
+from expkit.records.checkpoint import read_checkpoint
 from expkit.records.files import replacing
 
 
@@ -41,15 +43,17 @@ class StackCheckpoint:
         self._saved_at = time.monotonic()
 
     def load(self, runs: Collection[str]) -> dict[str, Any] | None:
-        """What was saved, if it is of these runs; of them, some may have ended since the stack began.
+        """What was saved, if it is of these runs, and is whole; else all begin anew.
 
-        The file's own runs that are not among `runs` must have ended, and the other way round.
+        Others that the file has, too, have ended since: they have records, and are left alone.
         """
         if not self.path.exists():
             return None
-        state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
-        going, ended = set(state["runs"]), set(state["ended"])
-        return state if going <= set(runs) <= going | ended else None
+        try:
+            state = read_checkpoint(self.path)
+        except UserError:
+            return None
+        return state if set(runs) <= {*state["runs"], *state["ended"]} else None
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -180,8 +180,15 @@ class StackedTraining:
             "statistics": self.statistic_states,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where a training of the same runs, in the same order, had its `state_dict` taken."""
+    def load_state_dict(self, state: Mapping[str, Any], places: Sequence[int]) -> None:
+        """Goes on where a training that these runs were part of had its `state_dict` taken.
+
+        Args:
+            state: of that training.
+            places: that each of these runs had in it.
+        """
+        chosen = torch.tensor(places, dtype=torch.long)
+        state = mapped(lambda values: values[chosen] if values.ndim else values, state)
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
         here = mapped(lambda values: values.to(self.device), {k: v for k, v in state.items() if k != "plateau"})
