@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from expkit.library import root
 
-sys.path.append(str(root() / "scripts" / "chaos"))
-
-import run
-
-CAMPAIGNS = run.campaigns()
+FOLDER = root() / "scripts" / "chaos"
+CAMPAIGNS = sorted(path.stem for path in FOLDER.glob("*.py") if "\ndef campaign(" in path.read_text())
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
-def test_no_promise_is_broken(name: str, tmp_path: Path) -> None:
-    rows = list(CAMPAIGNS[name].campaign(tmp_path, True))
-    assert rows
-    assert all(row.tried for row in rows)
-    assert [broken for row in rows for broken in row.broken] == []
+def test_no_promise_is_broken(name: str) -> None:
+    command = [sys.executable, FOLDER / "run.py", "--short", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("no promise broken")
+    assert " tried, 0 broken" in done.stdout
 
 
 def test_the_document_has_a_place_for_each() -> None:
-    text = run.DOCS.read_text()
+    text = (root() / "docs" / "trust.md").read_text()
+    assert CAMPAIGNS
     assert [name for name in CAMPAIGNS if f"<!-- campaign {name} -->" not in text] == []

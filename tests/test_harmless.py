@@ -65,6 +65,7 @@ def test_hostile_records_are_shown_as_text(command: list[str], tmp_path: Path, m
     sweep.mkdir(parents=True)
     (sweep / "sweep.json").write_text(json.dumps({"experiment": ATTACK, "launcher": ATTACK, "overrides": [ATTACK]}))
     monkeypatch.setenv("EXPKIT_RUNS", str(runs))
+    monkeypatch.setenv("COLUMNS", "200")  # or names are cut
     monkeypatch.chdir(tmp_path)
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):

@@ -26,11 +26,10 @@ from report import Row, table
 DOCS = Path(__file__).parents[2] / "docs" / "trust.md"
 
 
-def campaigns() -> dict[str, ModuleType]:
-    """The modules beside this one that have a `campaign`, by name."""
-    names = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-    modules = {name: importlib.import_module(name) for name in names if name not in ("run", "report")}
-    return {name: module for name, module in modules.items() if hasattr(module, "campaign")}
+def campaigns() -> list[str]:
+    """The names of the modules beside this one that have a `campaign`."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return [path.stem for path in files if "\ndef campaign(" in path.read_text()]
 
 
 def heading(module: ModuleType) -> str:
@@ -73,8 +72,9 @@ def main() -> int:
     broken = 0
     for name in arguments.names or known:
         began = time.monotonic()
-        print(f"{name}: {heading(known[name])}", flush=True)
-        rows = carry_out(known[name], arguments.short)
+        module = importlib.import_module(name)
+        print(f"{name}: {heading(module)}", flush=True)
+        rows = carry_out(module, arguments.short)
         broken += sum(len(row.broken) for row in rows)
         print(f"  {time.monotonic() - began:.0f} s", flush=True)
         if arguments.write:

@@ -115,7 +115,7 @@ class LightningEngine:
         if self._on_cpu and "fsdp" in (strategy := self.trainer_arguments["strategy"]):
             raise UserError(
                 f"trainer.strategy={strategy} divides a model among GPUs, and there is none to train on here.",
-                "trainer=ddp_cpu divides the batches among processes on the CPU.",
+                "trainer=ddp_cpu divides the batches among processes on the CPU; `expkit doctor` shows what there is.",
             )
         quiet_lightning()
         max_steps = self.steps(training.data)
