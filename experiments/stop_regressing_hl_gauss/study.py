@@ -18,8 +18,12 @@ def best(runs, arm, noise):
     return max(by_rate, key=lambda own: own.where(TUNING)[SHARE].mean).where(~TUNING)
 
 
+def measured(runs, arm, noise, metric):
+    return best(runs, arm, noise)[metric].named(f"{metric}, {LABELS[arm]}, noise {noise:g}")
+
+
 def gain(runs, noise):
-    difference = best(runs, "hl_gauss", noise)[SHARE] - best(runs, "mse", noise)[SHARE]
+    difference = measured(runs, "hl_gauss", noise, SHARE) - measured(runs, "mse", noise, SHARE)
     return difference.named(f"HL-Gauss - squared error at noise {noise:g}")
 
 
@@ -46,7 +50,7 @@ def gap_grows(runs):
 )
 def values_are_closer(runs):
     noise = NOISES[-1]
-    return holds(best(runs, "hl_gauss", noise)["test/q_error"] < best(runs, "mse", noise)["test/q_error"])
+    return holds(measured(runs, "hl_gauss", noise, "test/q_error") < measured(runs, "mse", noise, "test/q_error"))
 
 
 @claim(
@@ -55,26 +59,26 @@ def values_are_closer(runs):
 )
 def smoothing_helps(runs):
     noise = NOISES[-1]
-    return holds(best(runs, "hl_gauss", noise)[SHARE] >= best(runs, "two_hot", noise)[SHARE])
+    return holds(measured(runs, "hl_gauss", noise, SHARE) >= measured(runs, "two_hot", noise, SHARE))
 
 
 def against_noise(runs, axes, metric):
-    for (arm, label), marker in zip(LABELS.items(), "osD", strict=True):
+    for (arm, label), marker, aside in zip(LABELS.items(), "osD", (-0.06, 0, 0.06), strict=True):
         estimates = [best(runs, arm, noise)[metric].estimate for noise in NOISES]
         means = np.array([estimate.value for estimate in estimates])
         ends = np.array([estimate.interval for estimate in estimates]).T
-        axes.errorbar(NOISES, means, np.abs(ends - means), capsize=2, marker=marker, label=label)
-    axes.set_xlabel("standard deviation of reward noise")
+        axes.errorbar(np.add(NOISES, aside), means, np.abs(ends - means), capsize=2, marker=marker, label=label)
+    axes.set(xlabel="standard deviation of reward noise", xticks=NOISES)
 
 
 @figure
 def returns(runs, axes):
     against_noise(runs, axes, SHARE)
     axes.set(ylabel="return of the greedy policy / optimum", title="what is earned")
-    axes.legend(loc="lower left", title="mean and 95 % interval, 6 worlds", title_fontsize=8)
 
 
 @figure
 def errors(runs, axes):
     against_noise(runs, axes, "test/q_error")
     axes.set(ylabel="mean |Q - Q*|", ylim=(0, None), title="error of the values")
+    axes.legend(loc="upper left", title="mean and 95 % interval, 6 worlds", title_fontsize=8)
