@@ -269,17 +269,13 @@ def worker_that_trains(pid: int, root: Path) -> psutil.Process | None:
     return next((child for child in children(pid) if "executors.processes" in " ".join(child.cmdline())), None)
 
 
+OVER_RAY = (*LONG, "seed=range(0,2)", "hydra/launcher=ray")
+
+
 def ray_worker_killed(ordeal: Ordeal) -> Row:
-    command = (*LONG, "seed=range(0,2)", "hydra/launcher=ray")
-    reference = ordeal.reference(*command)
+    reference = ordeal.reference(*OVER_RAY)
     what, root = "Ray worker killed", ordeal.store()
-    running = ordeal.shell.start(*command, "--runs", str(root))
-    victim = wait_for(lambda: ray_process(running.pid, "ray::", root), running)
-    if victim is None:
-        ordeal.say(what, f"no worker has trained: {running.err}")
-    else:
-        victim.kill()
-        ordeal.tried += 1
+    running = killed_over_ray(ordeal, what, root, "ray::")
     ordeal.check(what, running, [0])
     ordeal.compare(what, root, reference)
     said = next((line for line in running.err.splitlines() if "lost" in line), "nothing")
@@ -288,24 +284,29 @@ def ray_worker_killed(ordeal: Ordeal) -> Row:
 
 def ray_node_killed(ordeal: Ordeal) -> Row:
     """The one node that there is: nothing can go on, and the same command begins with another."""
-    command = (*LONG, "seed=range(0,2)", "hydra/launcher=ray")
-    reference = ordeal.reference(*command)
+    reference = ordeal.reference(*OVER_RAY)
     what, root = "Ray node killed", ordeal.store()
-    running = ordeal.shell.start(*command, "--runs", str(root))
-    victim = wait_for(lambda: ray_process(running.pid, "raylet", root), running)
-    if victim is None:
-        ordeal.say(what, f"no node has trained: {running.err}")
-    else:
-        victim.kill()
-        ordeal.tried += 1
+    running = killed_over_ray(ordeal, what, root, "raylet")
     ordeal.check(what, running, [0, 1])
     said = next((line for line in running.err.splitlines() if "lost" in line or "error" in line), "nothing")
     before = finished(root)
-    ordeal.check(what, ordeal.shell.run(*command, "--runs", str(root), timeout=LONGEST), [0])
+    ordeal.check(what, ordeal.shell.run(*OVER_RAY, "--runs", str(root), timeout=LONGEST), [0])
     for wrong in changed(root, before):
         ordeal.say(what, wrong)
     ordeal.compare(what, root, reference)
     return ordeal.row("the node of a Ray cluster killed", f"'{said[:110]}'; the same command went on")
+
+
+def killed_over_ray(ordeal: Ordeal, what: str, root: Path, name: str) -> Command:
+    """A sweep over Ray, of which a process with this name was killed once something was saved."""
+    running = ordeal.shell.start(*OVER_RAY, "--runs", str(root))
+    victim = wait_for(lambda: ray_process(running.pid, name, root), running)
+    if victim is None:
+        ordeal.say(what, f"no process {name} has trained: {running.err}")
+    else:
+        victim.kill()
+        ordeal.tried += 1
+    return running
 
 
 def ray_process(pid: int, name: str, root: Path) -> psutil.Process | None:

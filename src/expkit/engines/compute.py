@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from expkit.engines.conclusion import keep
-from expkit.engines.precision import convert
+from expkit.engines.precision import convert_data, convert_task
 from expkit.engines.training import State, Training
 from expkit.errors import ConfigError
 from expkit.seeding import derive, undisturbed
@@ -46,7 +46,8 @@ class ComputeEngine:
             )
         task.to(self.device).eval()
         training.data.to(self.device)
-        convert(task, training.data, self.dtype)
+        convert_task(task, self.dtype)
+        convert_data(training.data, self.dtype)
         rows = task.rows if self.max_steps is None else min(task.rows, self.max_steps)
         training.observer.started(0, rows)
         training.stop.arm()

@@ -52,7 +52,6 @@ LARGEST_DIRECTORY = 2**22  # bytes, of a zip file
 LARGEST_PADDING = 2**20  # bytes behind the last member
 LARGEST_ARRAYS = 2**30  # bytes that arrays.npz unpacks to
 LARGEST_TABLE = 50_000_000  # numbers in metrics.parquet, which may say much in few bytes
-MOST_VALUES = 100_000  # in a configuration, whose YAML may say much in few bytes by aliases
 
 
 @dataclass(frozen=True)
@@ -415,7 +414,7 @@ def _check_values(root: Any, what: str) -> None:
     waiting, count = [root], 0
     while waiting:
         count += 1
-        if count > MOST_VALUES:
+        if count > yaml_files.MOST_VALUES:
             raise _refusal(f"{what} has more values than such a file can have")
         value = waiting.pop()
         if isinstance(value, dict):

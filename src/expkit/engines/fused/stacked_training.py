@@ -22,7 +22,7 @@ from expkit.engines.fused.program import Program
 from expkit.engines.fused.schedules import is_plateau, learning_rates
 from expkit.engines.fused.stack import Stack, Tensors, distinct_objects, stack
 from expkit.engines.lightning import LightningEngine
-from expkit.engines.precision import convert
+from expkit.engines.precision import convert_data, convert_task
 from expkit.probes.base import StepStatistic
 from expkit.tasks.base import Task
 
@@ -70,8 +70,10 @@ class StackedTraining:
         self.settings = settings
         self.optimizer: BatchedOptimizer = batched_optimizer(optimizers)
         if settings.trainer_arguments["precision"] in ("64-true", 64):
-            for task, own in zip(tasks, data, strict=True):
-                convert(task, own, torch.float64)
+            for task in distinct_objects(tasks)[0]:  # runs share them
+                convert_task(task, torch.float64)
+            for one in distinct_objects(data)[0]:
+                convert_data(one, torch.float64)
         for one in distinct_objects(data)[0]:
             _require_plain_batches(one)
         self.max_steps = settings.steps(data[0])
