@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from expkit.compose import compose, experiments, options
+from expkit.compose import compose, experiments, hydra_value, options
 from expkit.errors import ConfigError
 from support import Run
 
@@ -91,6 +93,20 @@ def test_overrides_win_over_the_scale_and_the_scale_over_the_experiment() -> Non
     assert config["model"]["width"] == 7
     assert config["data"]["dim"] == 500
     assert config["optimizer"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a,b", "3", "1e5", "true", "NULL", "", "a b", "a=b", "a:b", "{a}", "[1]", "(", "é", "/tmp/x", "range(3)",
+        "it's", "''", "\\", "\\\\", "x\\", "C:\\x", "\\'", "x\\'y", "a\\,b", ["a,b", {"key": "c'd"}], None, True,
+        3, 0.1,
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_value_in_hydras_grammar_is_read_as_itself(value: object) -> None:
+    read = OverridesParser.create().parse_override(f"key={hydra_value(value)}")
+    assert OmegaConf.create([read.value()]) == OmegaConf.create([value])
 
 
 def test_smoke_is_a_scale_of_everything() -> None:

@@ -119,8 +119,6 @@ def expand(overrides: Sequence[str]) -> list[str]:
     What an experiment lists for a scale comes before the user's own overrides, so that these win.
     """
     overrides = [re.sub(r"^\+(experiment|debug|scale)=", r"\1=", override) for override in overrides]
-    # An argument of the engine that conf/trainer/ does not list: a new key there would change the id of every run.
-    overrides = [re.sub(r"^trainer\.compile=", "++trainer.compile=", override) for override in overrides]
     experiment, scale = _choice(overrides, "experiment"), _choice(overrides, "scale")
     if not scale or scale == "default" or (scale == "smoke" and not experiment):
         return overrides
@@ -236,7 +234,9 @@ def _choice(overrides: Sequence[str], group: str) -> str | None:
 def hydra_value(value: Any) -> str:
     """A YAML value in the grammar of Hydra's overrides."""
     if isinstance(value, str):
-        return value if re.fullmatch(r"[\w./${}:-]+", value) else "'" + value.replace("'", r"\'") + "'"
+        plain = re.fullmatch(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_/$][\w./${}:-]*", value)
+        # Within quotes a backslash is one, except those before a quote, the last one too.
+        return value if plain else "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
     if isinstance(value, list):
         return "[" + ",".join(map(hydra_value, value)) + "]"
     if isinstance(value, dict):
@@ -244,6 +244,11 @@ def hydra_value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    slashes, quote = found.groups()
+    return 2 * slashes + (quote and "\\'")
 
 
 def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:

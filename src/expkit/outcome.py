@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from expkit.errors import UserError
+from expkit.memory_error import memory_error
 from expkit.records.record import Record
 from expkit.storage_error import storage_error
 
@@ -27,7 +28,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        error = storage_error(error) or error
+        error = storage_error(error) or memory_error(error) or error
         if isinstance(error, UserError):
             return cls(str(error).replace("\n", "\n  "), error.exit_code)
         return cls(f"{type(error).__name__}: {error}\n  at {_where(error)}", traced=True)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from expkit.compose import compose
-from expkit.engines.fused import pace
+from expkit.engines import compiler
 from expkit.errors import ConfigError
 from expkit.records.metrics import Row
 
@@ -114,7 +114,7 @@ def test_it_is_a_key_of_the_trainer() -> None:
 def test_without_a_compiler_the_model_runs_as_it_is_and_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "can_compile", lambda: False)
+    monkeypatch.setattr(compiler, "can_compile", lambda: False)
     warnings: list[str] = []
     assert trainings.fit(tmp_path, compile=True, warnings=warnings) == trainings.fit(tmp_path)
     assert "no C++ compiler" in warnings[0]

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from expkit.engines import compiler
+
 
 @contextmanager
 def compiled(model: nn.Module, warn: Callable[[str], None]) -> Iterator[None]:
     """Inside, calls of the model are compiled; without a compiler they are not, which is told to `warn`."""
-    from expkit.engines.fused.pace import can_compile
-
-    if not can_compile():
+    if not compiler.can_compile():
         warn("trainer.compile=true: there is no C++ compiler here (`expkit doctor`), so the model runs as it is")
         yield
         return
-    model.compile(dynamic=False)
+    model._compiled_call_impl = compiler.compiled(model._call_impl)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ import yaml
 
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
+from expkit.memory_error import is_out_of_memory
 from expkit.records.files import replacing, write_text
 from expkit.records.row import Row
 from expkit.records.sealed import read_sealed, write_sealed
@@ -228,7 +229,7 @@ def train_columns(
     Raises:
         UserError: they differ in more than numbers.
     """
-    from expkit.engines.fused.memory import is_out_of_memory, runs_that_fit
+    from expkit.engines.fused.memory import runs_that_fit
 
     size = len(configs)
     if size > 1:  # how many fit is measured on two of them

@@ -13,9 +13,10 @@ import torch
 from fits import configs, fit, stacked
 
 from expkit.compose import compose
-from expkit.engines.fused.memory import OutOfMemory, is_out_of_memory, recognized_out_of_memory, runs_that_fit
+from expkit.engines.fused.memory import OutOfMemory, recognized_out_of_memory, runs_that_fit
 from expkit.engines.fused.stacked_training import StackedTraining
 from expkit.engines.observer import Observer
+from expkit.memory_error import is_out_of_memory
 from expkit.records.record import Record
 from expkit.run_fused import run_fused
 
@@ -44,7 +45,8 @@ def test_other_errors_pass() -> None:
 
 SCRIPT = """
 import resource, torch
-from expkit.engines.fused.memory import is_out_of_memory, runs_that_fit
+from expkit.engines.fused.memory import runs_that_fit
+from expkit.memory_error import is_out_of_memory
 from fits import configs, stacked
 torch.set_num_threads(1)
 FREE = 256 * 2**20

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from expkit.engines import compiler
 from expkit.engines.fused import pace, remembered_paces
 from expkit.engines.fused.pace import TRIAL, Pace
 from expkit.engines.fused.remembered_paces import Paces, recall, remember
@@ -40,7 +41,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return quick
 
     monkeypatch.setattr(torch, "compile", compile)
-    monkeypatch.setattr(pace, "can_compile", lambda: True)
+    monkeypatch.setattr(compiler, "can_compile", lambda: True)
     return rows
 
 
@@ -95,7 +96,7 @@ def test_what_the_compiler_refuses_goes_on_without_it(
         return refused
 
     monkeypatch.setattr(torch, "compile", compile)
-    monkeypatch.setattr(pace, "can_compile", lambda: True)
+    monkeypatch.setattr(compiler, "can_compile", lambda: True)
     monkeypatch.setattr(pace, "WORTH", 0.0)
     assert train(Pace(lambda values: values + 1, 0), 40, torch.zeros(4)).tolist() == [40.0] * 4
     assert attempts == [4]

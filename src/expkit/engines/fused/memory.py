@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from expkit.memory_error import is_out_of_memory
+
 if TYPE_CHECKING:
     from expkit.engines.fused.stacked_training import StackedTraining
 
@@ -22,14 +24,6 @@ MARGIN = 0.8
 
 class OutOfMemory(Exception):
     """A stack is too large for the memory of its device. The cause is what torch or Python said."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator has nothing left: Python's, torch's on a GPU, or torch's on the CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        # The CPU's allocator has no error class of its own.
-        isinstance(error, RuntimeError) and any(said in str(error) for said in ("can't allocate memory", "bad_alloc"))
-    )
 
 
 @contextmanager

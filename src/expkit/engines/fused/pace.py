@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
+from expkit.engines import compiler
 from expkit.engines.fused.blocks import Blocks, block_size, writing
 from expkit.engines.fused.cache_size import cache_size
 from expkit.engines.fused.memory import BytesMade
@@ -51,7 +51,7 @@ class Pace:
         self._blocks = Blocks(in_dims)
         self._size = 0  # of a block; 0 before the first step
         self._bytes_per_run = 0
-        self._can_compile = can_compile()
+        self._can_compile = compiler.can_compile()
         self._start(step)
 
     def trial(self, *arguments: Any) -> None:
@@ -115,9 +115,11 @@ class Pace:
         remember(self._key, Paces(self._plain_seconds, compiled, max(0.0, self._seconds[0] - compiled) * blocks))
 
     def _compile(self) -> None:
-        compiled = torch.compile(self._plain, dynamic=False)
+        compiled = compiler.compiled(self._plain)
 
         def step(*arguments: Any) -> Any:
+            if not self._can_compile:  # an earlier block has found that out
+                return self._plain(*arguments)
             try:
                 return compiled(*arguments)
             except Exception as error:  # the step is pure: it can be made again without the compiler
@@ -129,11 +131,6 @@ class Pace:
         timed = self._seconds[1:]
         self._plain_seconds = min(timed) if timed else self._known.plain if self._known else math.nan
         self._start(step)
-
-
-def can_compile() -> bool:
-    """Whether torch.compile has what it needs: on the CPU, a C++ compiler."""
-    return torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++", "c++")))
 
 
 def _now(arguments: Sequence[Any]) -> float:

@@ -14,6 +14,8 @@ from expkit.engines.fused.dropout import OwnDropout
 from expkit.engines.fused.stack import Stack, Tensors
 from expkit.tasks.base import Task
 
+EVALUATED_AT_ONCE = 4096  # examples
+
 
 class Program:
     """The objective of one task, and its gradient, over a stack of weights.
@@ -56,7 +58,13 @@ class Program:
         return gradients, loss, changed
 
     def evaluate(
-        self, stack: Stack, split: Split, shared: frozenset[str], chunk: int = 4096, examples: int | None = None
+        self,
+        stack: Stack,
+        split: Split,
+        shared: frozenset[str],
+        chunk: int = EVALUATED_AT_ONCE,
+        examples: int | None = None,
+        runs: int | None = None,
     ) -> Tensors:
         """The objective's metrics over a whole split, float64 of shape (R,) each; means over its examples.
 
@@ -66,17 +74,18 @@ class Program:
             shared: see `split`.
             chunk: examples at a time; limits memory, not the result.
             examples: only so many of the first ones.
+            runs: so many at a time; limits memory, not the result.
         """
         axis = {name: 0 if name in shared else 1 for name in split}
-        n = min(split["input"].shape[axis["input"]], examples or sys.maxsize)
+        n = min(length(split, shared), examples or sys.maxsize)
         totals: Tensors = {}
         for start in range(0, n, chunk):
             size = min(chunk, n - start)
             part = {name: values.narrow(axis[name], start, size) for name, values in split.items()}
             with OwnDropout(None):  # takes a probability that runs differ in, unlike torch's
-                values = vmap(self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="error")(
-                    stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part
-                )
+                values = vmap(
+                    self._values, in_dims=(0, 0, 0, 0, _axes(part, shared)), randomness="error", chunk_size=runs
+                )(stack.parameters, stack.frozen, stack.buffers, [number.values for number in stack.lifted], part)
             for name, value in values.items():
                 totals[name] = totals.get(name, 0.0) + value.double() * (size / n)
         return totals
@@ -126,6 +135,11 @@ class _Objective(nn.Module):
 
     def forward(self, batch: Split) -> Tensors:
         return self.task.objective(batch)
+
+
+def length(split: Split, shared: frozenset[str]) -> int:
+    """Examples of each run; columns in `shared` have no leading axis of runs."""
+    return len(split["input"]) if "input" in shared else split["input"].shape[1]
 
 
 def _axes(batch: Split, shared: frozenset[str]) -> dict[str, int | None]:

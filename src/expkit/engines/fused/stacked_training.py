@@ -12,21 +12,27 @@ from torch import Tensor
 from expkit.data.base import Split, TensorData
 from expkit.engines.evaluation_points import evaluation_points
 from expkit.engines.fused import dropout
+from expkit.engines.fused.blocks import block_size
+from expkit.engines.fused.cache_size import cache_size
 from expkit.engines.fused.clipping import clip_by_norm
-from expkit.engines.fused.memory import is_out_of_memory
+from expkit.engines.fused.memory import BytesMade
 from expkit.engines.fused.not_fusable import NotFusable
 from expkit.engines.fused.optimizers import BatchedOptimizer, batched_optimizer
 from expkit.engines.fused.pace import Pace
 from expkit.engines.fused.plateau import BatchedPlateau
-from expkit.engines.fused.program import Program
+from expkit.engines.fused.program import EVALUATED_AT_ONCE, Program, length
 from expkit.engines.fused.schedules import is_plateau, learning_rates
 from expkit.engines.fused.stack import Stack, Tensors, distinct_objects, stack
 from expkit.engines.lightning import LightningEngine
 from expkit.engines.precision import convert_data, convert_task
+from expkit.memory_error import is_out_of_memory
 from expkit.probes.base import StepStatistic
 from expkit.tasks.base import Task
 
 Node = Mapping[str, Any]
+
+ALIVE = 0.25
+"""Of all that an evaluation makes, the share that is taken to be there at a time."""
 
 
 class StackedTraining:
@@ -97,6 +103,7 @@ class StackedTraining:
         self.keys: Tensor | None = None  # of dropout, where there is any
         self.step = 0
         self._orders: tuple[int, Tensor] | None = None
+        self._bytes_per_example = 0.0  # that an evaluation makes
         self._pace = Pace(self._advanced, self._in_dims(), name=_name(tasks[0], self.optimizer))
         self._try_a_step()
 
@@ -130,9 +137,16 @@ class StackedTraining:
             f"{split}/{name}": values
             for split, columns in self.stack.splits.items()
             for name, values in self.program.evaluate(
-                self.stack, columns, self.stack.shared[split], examples=examples
+                self.stack, columns, self.stack.shared[split], examples=examples, runs=self._runs_at_once(split)
             ).items()
         }
+
+    def _runs_at_once(self, split: str) -> int | None:
+        """How many runs to evaluate at once, of which all that is alive at a time stays in the cache; None: all."""
+        if self.device.type != "cpu" or not self._bytes_per_example:
+            return None
+        examples = min(EVALUATED_AT_ONCE, length(self.stack.splits[split], self.stack.shared[split]))
+        return block_size(self.size, int(ALIVE * examples * self._bytes_per_example), cache_size())
 
     def reset_optimizer(self) -> None:
         """The optimizer starts anew, at the weights that there are."""
@@ -216,7 +230,9 @@ class StackedTraining:
             except Exception:  # only dropout of their own makes some steps possible, and costs nothing where it is none
                 self.keys = dropout.keys(self.seeds).to(self.device)
                 self.trial()
-            self._evaluated(examples=2)
+            with BytesMade() as made:
+                self._evaluated(examples=2)
+            self._bytes_per_example = made.bytes / (2 * self.size * len(self.stack.splits))
         except Exception as error:  # whatever it is, a run by itself shows whether it is the user's to mend
             if is_out_of_memory(error):
                 raise

@@ -1,0 +1,46 @@
+"""torch.compile: whether it can be used, and what it has to be told before it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def can_compile() -> bool:
+    """Whether torch.compile has what it needs: on the CPU, a C++ compiler."""
+    return torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++", "c++")))
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of tensors, compiled for each set of shapes that it is called with."""
+    _know_zero_tangents()
+    return torch.compile(function, dynamic=False)
+
+
+@cache
+def _know_zero_tangents() -> None:
+    """Has the tangents of constants compiled as zeros, which forward-mode derivatives are full of.
+
+    torch has tensors without memory for them. Traced under vmap they seem to be on another device, and where they are
+    not folded away, inductor's kernels read the memory that they do not have, at address 0 (torch 2.13).
+    """
+    from torch._inductor.decomposition import fast_random_decomps, register_decomposition
+    from torch._subclasses.fake_impls import register_op_impl
+
+    operator = torch.ops.aten._efficientzerotensor.default
+
+    @register_op_impl(operator)
+    def traced(mode: Any, _: Any, size: Any, *, dtype: Any = None, device: Any = None, **rest: Any) -> Tensor:
+        with mode:
+            return torch.empty(size, dtype=dtype, device=device)
+
+    @register_decomposition([operator])
+    def computed(size: Any, *, dtype: Any = None, device: Any = None, **rest: Any) -> Tensor:
+        return torch.zeros(size, dtype=dtype, device=device)
+
+    fast_random_decomps.cache_clear()  # a copy of the table, where something was compiled before
