@@ -29,7 +29,7 @@ def test_a_chain_has_the_values_that_one_can_write_down() -> None:
 
 def test_steps_follow_the_dynamics_that_are_said_to_be_its() -> None:
     world = GridWorld(side=4, slip=0.4, seed=3)
-    mdp = world.mdp()
+    mdp = world.mdp
     world.reset(seed=0)
     state, counts, rewards = world.starts[2], np.zeros(16), []
     for _ in range(4000):
@@ -43,7 +43,7 @@ def test_steps_follow_the_dynamics_that_are_said_to_be_its() -> None:
 
 def test_the_return_of_a_policy_is_that_of_its_episodes() -> None:
     world = GridWorld(side=5, seed=1, discount=0.9)
-    mdp = world.mdp()
+    mdp = world.mdp
     policy = mdp.optimal_values().argmax(1)
     returns = []
     for episode in range(1500):
@@ -59,7 +59,7 @@ def test_the_return_of_a_policy_is_that_of_its_episodes() -> None:
 
 
 def test_an_optimal_policy_earns_its_value_and_no_other_more() -> None:
-    mdp = GridWorld(side=5, seed=2).mdp()
+    mdp = GridWorld(side=5, seed=2).mdp
     values = mdp.optimal_values()
     best = mdp.expected_return(values.argmax(1))
     assert best == pytest.approx(float(mdp.start @ values.max(1).values), abs=1e-9)
@@ -73,11 +73,11 @@ def test_transitions_are_those_of_the_world() -> None:
     train, world = data.splits["train"], data.world
     cells = train["input"][:, :5].argmax(1) * 5 + train["input"][:, 5:].argmax(1)
     assert set(cells.tolist()) <= set(world.starts)
-    assert torch.equal(train["target"], world.mdp().optimal_values().float()[cells])
+    assert torch.equal(train["target"], world.mdp.optimal_values().float()[cells])
     following = train["next"][:, :5].argmax(1) * 5 + train["next"][:, 5:].argmax(1)
     final = torch.tensor([cell == world.goal or cell in world.pits for cell in following.tolist()])
     assert torch.equal(train["ends"].bool(), final)
-    possible = world.mdp().transitions[cells, train["action"], following] > 0
+    possible = world.mdp.transitions[cells, train["action"], following] > 0
     assert (possible | final).all()
     noise = train["reward"] - (following == world.goal).float() + (final & (following != world.goal)).float()
     assert noise.std().item() == pytest.approx(0.5, rel=0.15)

@@ -50,7 +50,7 @@ class GridworldTransitions(TensorData):
         self.world = GridWorld(side, walls, pits, slip, discount, seed=own)
 
     def draw(self) -> dict[str, Split]:
-        values = self.world.mdp().optimal_values().float()
+        values = self.world.mdp.optimal_values().float()
         splits = {}
         for name, n in self.n.items():
             draw = self.generator(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -79,6 +80,7 @@ class GridWorld(gymnasium.Env[NDArray, Any]):
         seen[[state // self.side, self.side + state % self.side]] = 1
         return seen
 
+    @cached_property
     def mdp(self) -> MDP:
         """The dynamics; states are cells, row by row."""
         n = self.side**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,3 +43,8 @@ class MDP:
     def expected_return(self, actions: Tensor) -> float:
         """Discounted return of a policy, on average over first states."""
         return float(self.start @ self.policy_values(actions))
+
+    @cached_property
+    def optimal_return(self) -> float:
+        """That of an optimal policy."""
+        return self.expected_return(self.optimal_values().argmax(1))

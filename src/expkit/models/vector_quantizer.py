@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+DISTANCES_AT_ONCE = 2**21
+
 
 class Quantized(NamedTuple):
     """What a quantizer makes of latents.
@@ -102,7 +104,8 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def _follow(self, z: Tensor, chosen: Tensor) -> None:
         """Moves the running means of the latents of each code."""
-        picked = F.one_hot(chosen.flatten(), len(self.counts)).to(z.dtype)
+        codes = torch.arange(len(self.counts), device=z.device)
+        picked = (chosen.flatten().unsqueeze(1) == codes).to(z.dtype)  # F.one_hot asks for the largest, unlike vmap
         self.counts.mul_(self.decay).add_((1 - self.decay) * picked.sum(0))
         self.sums.mul_(self.decay).add_((1 - self.decay) * picked.T @ z.flatten(0, -2))
         self.basis.copy_(self.sums / self.counts.clamp(min=1e-5).unsqueeze(1))
@@ -110,4 +113,7 @@ class VectorQuantizer(nn.Module):
 
 def nearest(latents: Tensor, codebook: Tensor) -> Tensor:
     """The number of the code that is nearest to each latent: (..., d) and (K, d) to (...)."""
-    return (codebook.square().sum(-1) - 2 * latents @ codebook.T).argmin(-1)
+    offset, directions = codebook.square().sum(-1), -2 * codebook.T
+    # Some latents at a time: their distances to all codes, of which only the smallest counts, stay in the cache.
+    parts = latents.flatten(0, -2).split(max(1, DISTANCES_AT_ONCE // len(codebook)))
+    return torch.cat([(part @ directions + offset).argmin(-1) for part in parts]).view(latents.shape[:-1])
