@@ -9,7 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from expkit.compose import compose, experiments, hydra_value, options
+from expkit.compose import compose, experiments, hydra_value, options, quoted
 from expkit.errors import ConfigError
 from support import Run
 
@@ -96,17 +96,24 @@ def test_overrides_win_over_the_scale_and_the_scale_over_the_experiment() -> Non
 
 
 @pytest.mark.parametrize(
-    "value",
+    "text",
     [
         "a,b", "3", "1e5", "true", "NULL", "", "a b", "a=b", "a:b", "{a}", "[1]", "(", "é", "/tmp/x", "range(3)",
-        "it's", "''", "\\", "\\\\", "x\\", "C:\\x", "\\'", "x\\'y", "a\\,b", ["a,b", {"key": "c'd"}], None, True,
-        3, 0.1,
+        "it's", "''", "\\", "\\\\", "x\\", "C:\\x", "\\'", "x\\'y", "a\\,b",
     ],
-    ids=repr,
 )  # fmt: skip
+def test_quoted_text_is_read_as_itself(text: str) -> None:
+    assert OverridesParser.create().parse_override(f"key={quoted(text)}").value() == text
+
+
+@pytest.mark.parametrize("value", ["a,b", "it's", ["a,b", {"key": "c'd"}], None, True, 3, 0.1], ids=repr)
 def test_a_value_in_hydras_grammar_is_read_as_itself(value: object) -> None:
     read = OverridesParser.create().parse_override(f"key={hydra_value(value)}")
     assert OmegaConf.create([read.value()]) == OmegaConf.create([value])
+
+
+def test_text_that_looks_like_a_number_is_one() -> None:
+    assert OverridesParser.create().parse_override(f"optimizer.lr={hydra_value('3e-4')}").value() == 3e-4
 
 
 def test_smoke_is_a_scale_of_everything() -> None:

@@ -232,11 +232,9 @@ def _choice(overrides: Sequence[str], group: str) -> str | None:
 
 
 def hydra_value(value: Any) -> str:
-    """A YAML value in the grammar of Hydra's overrides."""
+    """A YAML value in the grammar of Hydra's overrides. Text that looks like a number there is one, such as 3e-4."""
     if isinstance(value, str):
-        plain = re.fullmatch(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_/$][\w./${}:-]*", value)
-        # Within quotes a backslash is one, except those before a quote, the last one too.
-        return value if plain else "'" + re.sub(r"(\\*)('|$)", _escaped, value) + "'"
+        return value if re.fullmatch(r"[\w./${}:-]+", value) else quoted(value)
     if isinstance(value, list):
         return "[" + ",".join(map(hydra_value, value)) + "]"
     if isinstance(value, dict):
@@ -246,9 +244,10 @@ def hydra_value(value: Any) -> str:
     return repr(value)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    slashes, quote = found.groups()
-    return 2 * slashes + (quote and "\\'")
+def quoted(text: str) -> str:
+    """Text in the grammar of Hydra's overrides, whatever it looks like."""
+    # Within quotes a backslash is one, except those before a quote, the last one too.
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), text) + "'"
 
 
 def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
 def resume(options: argparse.Namespace) -> int:
     """Runs what is missing, failed or was interrupted."""
     from expkit.commands.train import train_many
-    from expkit.compose import hydra_value
+    from expkit.compose import quoted
     from expkit.errors import ConfigError, UserError
     from expkit.records.store import Store
     from expkit.sweeps.sweep import NOT_OF_THE_DEFINITION, find, sweep_id
@@ -71,7 +71,7 @@ def resume(options: argparse.Namespace) -> int:
         os.chdir(info["cwd"])  # the overrides may name files, and the project's own configs are found from there
     own = [override for override in info["overrides"] if not override.startswith("paths.runs=")]
     options.force = False
-    return train_many([*own, *options.overrides, f"paths.runs={hydra_value(str(runs))}"], options)
+    return train_many([*own, *options.overrides, f"paths.runs={quoted(str(runs))}"], options)
 
 
 def _described(sweep: Sweep) -> dict[str, Any]:

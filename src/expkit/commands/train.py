@@ -38,7 +38,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def train(options: argparse.Namespace) -> int:
     from expkit import compose, launch, views
 
-    overrides = [*options.overrides, *([f"paths.runs={compose.hydra_value(options.runs)}"] if options.runs else [])]
+    overrides = [*options.overrides, *([f"paths.runs={compose.quoted(options.runs)}"] if options.runs else [])]
     if options.multirun:
         return train_many(overrides, options)
     composed = compose.compose(overrides)

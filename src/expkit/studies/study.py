@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expkit.compose import Composed, hydra_value
+from expkit.compose import Composed, quoted
 from expkit.errors import ConfigError, UserError
 from expkit.identity import run_ids
 from expkit.records.record import Record
@@ -114,7 +114,7 @@ def study(
 def _run(arm: Arm, store: Store, flags: Flags) -> _Swept:
     """An arm's sweep: one row a run, one row for each run and step, what failed, and the records by run."""
     logger = [] if any(o.lstrip("+~").startswith("logger") for o in arm.overrides) else ["logger=none"]
-    overrides = [*arm.overrides, *logger, f"paths.runs={hydra_value(str(store.root))}"]
+    overrides = [*arm.overrides, *logger, f"paths.runs={quoted(str(store.root))}"]
     job = SweepJob(overrides, flags)
     multirun(overrides, job)
     assert job.sweep is not None
