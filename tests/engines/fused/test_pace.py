@@ -68,6 +68,15 @@ def test_a_long_one_is_compiled_after_a_trial(compiled: list[int], monkeypatch: 
     assert len(compiled) == 60 - 1 - TRIAL
 
 
+def test_one_of_many_operations_has_to_be_longer(compiled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "WORTH", 20 * SLOW)
+    monkeypatch.setattr(pace, "USUAL", 0.1)  # a slow step is one operation
+    own = Pace(slow, 0)
+    own.trial(torch.zeros(4))
+    train(own, 60, torch.zeros(4))
+    assert not compiled
+
+
 def test_the_second_time_the_choice_is_made_at_once(compiled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "WORTH", 20 * SLOW)
     train(Pace(slow, 0), 60, torch.zeros(4))

@@ -91,11 +91,11 @@ def _bytes(tree: Any) -> int:
 
 
 class BytesMade(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations inside make."""
+    """Counts operations, and the bytes of all tensors that they make."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes = 0
+        self.bytes = self.operations = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -103,6 +103,7 @@ class BytesMade(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         given = {_storage(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         new = {_storage(leaf): leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor)}
+        self.operations += 1
         self.bytes += sum(leaf.untyped_storage().nbytes() for key, leaf in new.items() if key not in given)
         return made
 

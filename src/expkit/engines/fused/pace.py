@@ -27,7 +27,8 @@ from expkit.records.environment import hardware
 Step = Callable[..., Any]
 
 TRIAL = 10  # steps that are timed, after a first one that does what happens once
-WORTH = 20.0  # seconds of uncompiled work left; compiling takes 3 to 30 and saves about half of it
+WORTH = 20.0  # seconds of uncompiled work left; compiling saves about half of it, and takes 5 for
+USUAL = 250  # operations in a step, and longer for more: two minutes for the 3,400 of a gated graph network
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Pace:
         self._blocks = Blocks(in_dims)
         self._size = 0  # of a block; 0 before the first step
         self._bytes_per_run = 0
+        self._operations = USUAL
         self._can_compile = compiler.can_compile()
         self._start(step)
 
@@ -59,7 +61,7 @@ class Pace:
         runs = min(2, self._blocks.runs(arguments))
         with BytesMade() as made:
             self._undivided(*self._blocks.part(arguments, 0, runs))
-        self._bytes_per_run = made.bytes // runs
+        self._bytes_per_run, self._operations = made.bytes // runs, made.operations
 
     def advance(self, left: int) -> Step:
         """What makes the next step, of which `left` are to come."""
@@ -108,7 +110,7 @@ class Pace:
         if self._known is not None:
             return self._known.worth_compiling(steps)
         timed = self._seconds[1:]
-        return len(timed) == TRIAL and steps * sum(timed) / TRIAL > WORTH
+        return len(timed) == TRIAL and steps * sum(timed) / TRIAL > WORTH * max(1, self._operations / USUAL)
 
     def _remember(self, blocks: int) -> None:
         compiled = min(self._seconds[1:])
