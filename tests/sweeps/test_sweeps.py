@@ -117,7 +117,7 @@ def test_retries(expkit: Run, tmp_path: Path) -> None:
 def test_killed_midway_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     """Two stacks in two processes, killed when some runs are done, some are not: nothing is lost or done twice."""
     sweep = ["-m", "+experiment=grokking_xor", "data.dim=100", "data.n_train=20", "data.n_test=30", "model.width=10"]
-    sweep += ["trainer.max_steps=300", "trainer.checkpoint_steps=20", "seed=range(0,64)", *QUIET]
+    sweep += ["trainer.max_steps=300", "trainer.checkpoint_steps=20", "seed=range(0,64)", "callbacks=none", *QUIET]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     train(*sweep, f"paths.runs={whole}")
     command = [sys.executable, "-m", "expkit", "train", *sweep, f"paths.runs={killed}", "hydra/launcher=serial"]
