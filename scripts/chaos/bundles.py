@@ -50,7 +50,7 @@ TEXT = ("config.yaml", "status.json", "summary.json", "environment.json")
 
 
 def campaign(folder: Path, short: bool) -> Iterator[Row]:
-    seed = random.SystemRandom().randrange(10**6)
+    seed = 1 if short else random.SystemRandom().randrange(10**6)
     bench = Bench(folder, random.Random(seed), trained=not short)
     some, many = (3, 12) if short else (10**6, 1000)
 
