@@ -10,6 +10,7 @@ from typing import Any
 
 from expkit import library
 from expkit.errors import ConfigError, did_you_mean
+from expkit.harmless import NO_TEXT
 from expkit.source import Definition, Signature, class_literal, resolve, signature
 from expkit.source.annotations import MISSING, Type, accepted, mismatches
 
@@ -126,8 +127,6 @@ def oddity(value: Any) -> str | None:
     return f"is a {type(value).__name__}, which is neither a number nor text."
 
 
-NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-"""What a terminal obeys instead of showing it, and halves of characters."""
 DEEPEST = 50
 
 

@@ -285,6 +285,13 @@ def parquet(frame: polars.DataFrame) -> bytes:
     return file.getvalue()
 
 
+def asking_for_all_memory() -> bytes:
+    """A table whose first page says that it has 2^60 values (found by chance, for polars 2.1)."""
+    data = bytearray(parquet(polars.DataFrame({"step": [0, 3], "test/acc": [0.5, 0.75]})))
+    data[50] = 1
+    return bytes(data)
+
+
 def npz(**arrays: Any) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
@@ -377,6 +384,7 @@ HONEST = {
         replaced("metrics.parquet", parquet(polars.DataFrame({"step": [0], "a": ["x"]}))),
         "not a table of steps and numbers",
     ),
+    "metrics that polars aborts at": (replaced("metrics.parquet", asking_for_all_memory()), "cannot be read"),
     "metrics that are many": (
         replaced(
             "metrics.parquet", parquet(polars.select(polars.repeat(0, 60_000_000, dtype=polars.Int64).alias("step")))

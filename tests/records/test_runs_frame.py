@@ -14,6 +14,7 @@ import yaml
 from expkit.errors import UserError
 from expkit.records import history, runs
 from expkit.records.files import write_json
+from expkit.records.sealed import write_sealed
 from expkit.records.selecting import DamagedRecordWarning
 from record_files import write_curve, write_record
 from support import Run
@@ -119,16 +120,19 @@ def test_rows_of_dense_sweeps_are_runs_as_well(store: Path) -> None:
             "step": [3, 3],
             "test/acc": [0.5, float("nan")],
         }
-        polars.DataFrame(columns).write_parquet(sweep / "columns" / f"{start:07}.parquet")
+        write_sealed(polars.DataFrame(columns), sweep / "columns" / f"{start:07}.parquet")
     frame = runs("map-1", root=store)
     assert frame["run_id"].to_list() == ["00", "01", "20", "21"]
     assert frame["optimizer.lr"].to_list() == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert frame["model.width"].to_list() == [8] * 4
     assert len(runs(root=store)) == 10
     assert len(runs(root=store, where="model.width==8 and test/acc>0.1")) == 2
-    (sweep / "columns" / "0000002.parquet").write_bytes(b"")
-    with pytest.warns(DamagedRecordWarning, match=r"0000002\.parquet"):
-        assert len(runs("map-1", root=store)) == 2
+    whole = (sweep / "columns" / "0000002.parquet").read_bytes()
+    flipped = bytes([*whole[:40], whole[40] ^ 1, *whole[41:]])
+    for number, damaged in enumerate((flipped, b"")):
+        (sweep / "columns" / "0000002.parquet").write_bytes(damaged)
+        with pytest.warns(DamagedRecordWarning, match=r"0000002\.parquet"):
+            assert len(runs("map-1", root=store)) == 2, number
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -19,12 +19,10 @@ import io
 import json
 import os
 import re
-import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,15 +32,18 @@ import yaml
 
 from expkit import yaml_files
 from expkit.errors import UserError
+from expkit.harmless import NO_TEXT
 from expkit.records.arrays import ARRAYS, read_arrays
 from expkit.records.files import read_json, replacing, write_json, write_text
+from expkit.records.foreign_tables import first_fault
 from expkit.records.record import STATES, Record, written
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 TEXTS = ("config.yaml", "environment.json", "code.diff", "summary.json", "status.json")
 CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")
-FILES = (*TEXTS, "metrics.parquet", ARRAYS, *CHECKPOINTS)
+METRICS = "metrics.parquet"
+FILES = (*TEXTS, METRICS, ARRAYS, *CHECKPOINTS)
 """All that a run has in an archive. What loggers and callbacks wrote stays at home."""
 
 LARGEST_TEXT = 16 * 2**20  # bytes, of one of TEXTS and of the manifest
@@ -51,7 +52,6 @@ LARGEST_NAME = 2**12  # bytes, of a name in a header of its own
 LARGEST_DIRECTORY = 2**22  # bytes, of a zip file
 LARGEST_PADDING = 2**20  # bytes behind the last member
 LARGEST_ARRAYS = 2**30  # bytes that arrays.npz unpacks to
-LARGEST_TABLE = 50_000_000  # numbers in metrics.parquet, which may say much in few bytes
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def content(record: Record, checkpoint: bool = True) -> dict[str, bytes | Path]:
     }
     if changes:
         files["code.diff"] = changes.encode(errors="replace")
-    kept = ("metrics.parquet", ARRAYS, *(CHECKPOINTS if checkpoint else ()))
+    kept = (METRICS, ARRAYS, *(CHECKPOINTS if checkpoint else ()))
     files |= {name: record.folder / name for name in kept if (record.folder / name).is_file()}
     for name in files:
         if (record.folder / name).is_symlink() or (record.folder / name).parent.is_symlink():
@@ -171,6 +171,7 @@ def unpack(archive: Path, staging: Path, largest: int) -> list[Packed]:
         raise _refusal(f"it is damaged, or no such file at all ({error})") from error
     for packed in found:
         _check(packed)
+    _check_metrics(found)
     return found
 
 
@@ -361,8 +362,6 @@ def _check(packed: Packed) -> None:
         raise _refusal(f"the environment of run {packed.run_id} is not that of a run")
     if "code.diff" in packed.files:
         _parsed("code.diff", (packed.folder / "code.diff").read_bytes(), bytes.decode)
-    if "metrics.parquet" in packed.files:
-        _check_metrics(packed)
     if ARRAYS in packed.files:
         _check_arrays(packed)
     for name in CHECKPOINTS:
@@ -422,7 +421,7 @@ def _check_values(root: Any, what: str) -> None:
         elif isinstance(value, list):
             waiting += value
         elif isinstance(value, str):
-            if CONTROL.search(value):
+            if NO_TEXT.search(value):
                 raise _refusal(f"{what} has control characters")
         elif isinstance(value, int):
             if not -(2**63) <= value < 2**63:
@@ -431,47 +430,11 @@ def _check_values(root: Any, what: str) -> None:
             raise _refusal(f"{what} has a value of a kind that it cannot have: {type(value).__name__}")
 
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def _check_metrics(packed: Packed) -> None:
-    import polars
-
-    what = f"metrics.parquet of run {packed.run_id}"
-    path = packed.folder / "metrics.parquet"
-    try:
-        with _silent():
-            schema = polars.read_parquet_schema(path)
-            rows = int(polars.scan_parquet(path).select(polars.len()).collect().item())
-            if next(iter(schema.items()), None) != ("step", polars.Int64()) or any(
-                kind != polars.Float64() or CONTROL.search(name) for name, kind in list(schema.items())[1:]
-            ):
-                raise _refusal(f"{what} is not a table of steps and numbers")
-            if rows * len(schema) > LARGEST_TABLE:
-                raise _refusal(f"{what} is larger than such a file can be")
-            metrics = polars.read_parquet(path)
-    except UserError:
-        raise
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a panic of polars is no Exception
-        raise _refusal(f"{what} cannot be read ({type(error).__name__})") from error
-    if metrics["step"].null_count() or not metrics["step"].is_sorted() or metrics["step"].is_duplicated().any():
-        raise _refusal(f"{what} is not a table of steps and numbers")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """What polars prints when it panics, besides raising an error, is a traceback of its own; it goes nowhere."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+def _check_metrics(found: Sequence[Packed]) -> None:
+    tables = {packed.folder / METRICS: packed.run_id for packed in found if METRICS in packed.files}
+    if (faulty := first_fault(list(tables))) is not None:
+        path, fault = faulty
+        raise _refusal(f"{METRICS} of run {tables[path]} {fault}")
 
 
 def _check_arrays(packed: Packed) -> None:
@@ -480,7 +443,7 @@ def _check_arrays(packed: Packed) -> None:
     members = _zipped(packed.folder / ARRAYS, what)
     if sum(member.file_size for member in members) > LARGEST_ARRAYS:
         raise _refusal(f"{what} is larger than such a file can be")
-    if any(CONTROL.search(member.filename) or not member.filename.endswith(".npy") for member in members):
+    if any(NO_TEXT.search(member.filename) or not member.filename.endswith(".npy") for member in members):
         raise _refusal(f"{what} has something else than arrays")
     try:
         arrays = read_arrays(packed.folder)
@@ -529,7 +492,7 @@ class _SmallReads(io.FileIO):
 
 
 def _refusal(reason: str) -> UserError:
-    plain = CONTROL.sub("?", reason if len(reason) <= 300 else f"{reason[:297]}...")
+    plain = NO_TEXT.sub("?", reason if len(reason) <= 300 else f"{reason[:297]}...")
     return UserError(f"The file cannot be imported: {plain}.", "Nothing was taken from it.")
 
 
@@ -568,4 +531,4 @@ def _json(value: Any) -> bytes:
 
 def _without_folders(text: str) -> str:
     """Text without the folders of absolute paths, and without control characters."""
-    return CONTROL.sub("", re.sub(r"""(?<![\w./:~])/(?:[^\s/"':,=]+/)*(?=[^\s/"':,=])""", ".../", text))
+    return NO_TEXT.sub("", re.sub(r"""(?<![\w./:~])/(?:[^\s/"':,=]+/)*(?=[^\s/"':,=])""", ".../", text))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expkit.errors import UserError
 from expkit.records.columns import stacked
 from expkit.records.files import read_json
 from expkit.records.plain import plain_values
+from expkit.records.sealed import read_sealed
 
 if TYPE_CHECKING:
     import polars
@@ -30,8 +32,8 @@ def dense_rows(folder: Path, damaged: list[str]) -> polars.DataFrame:
     frames = []
     for path in sorted((folder / "columns").glob("*.parquet")):
         try:
-            frames.append(polars.read_parquet(path))
-        except (OSError, polars.exceptions.PolarsError):
+            frames.append(read_sealed(path))
+        except (OSError, UserError):
             damaged.append(str(path))
     if not frames:
         return polars.DataFrame()
