@@ -35,6 +35,7 @@ from expkit.commands.imports import take_in
 from expkit.compose import compose
 from expkit.errors import UserError
 from expkit.identity import run_id
+from expkit.records import foreign_tables
 from expkit.records.arrays import write_arrays
 from expkit.records.bundle import FILES
 from expkit.records.record import Record
@@ -44,13 +45,14 @@ Members = dict[str, bytes]
 Make = Callable[[], bytes]
 """What makes a file; many are described, and few are made in the short version."""
 TINY = ["data=iris", "model=linear", "trainer.max_steps=3", "logger=none"]
+PLAIN_TAGS = ("!!map", "!!null")  # which make no objects
 LARGEST = 4 * 2**30  # bytes unpacked, as the command has it
 BINARY = ("metrics.parquet", "arrays.npz", "checkpoints/last.ckpt")
 TEXT = ("config.yaml", "status.json", "summary.json", "environment.json")
 
 
 def campaign(folder: Path, short: bool) -> Iterator[Row]:
-    seed = 1 if short else random.SystemRandom().randrange(10**6)
+    seed = random.SystemRandom().randrange(10**6)
     bench = Bench(folder, random.Random(seed), trained=not short)
     some, many = (3, 12) if short else (10**6, 1000)
 
@@ -113,7 +115,7 @@ class Bench:
         return self.draw.sample(archives, min(count, len(archives)))
 
     def imported(self, archives: Iterable[tuple[str, Make]], may_be_taken: bool) -> Watch:
-        watch = Watch(seconds=60, folders=(self.folder,))
+        watch = Watch(seconds=60, folders=(self.folder,), module=foreign_tables.__name__)
         for name, make in archives:
             file = self.folder / "x.expkit"
             file.write_bytes(make())
@@ -317,7 +319,7 @@ class Bench:
         for kind in ("tags that make objects", "aliases that multiply", "depth and size"):
             for text in yaml_files.HARMFUL[kind]:
                 yield f"{kind}: {text[:60]!r}", self.changed("config.yaml", text.encode("utf-8", "surrogatepass"))
-                if kind != "depth and size":
+                if kind != "depth and size" and not any(tag in text for tag in PLAIN_TAGS):
                     yield f"{kind}, added: {text[:60]!r}", self.changed("config.yaml", f"{good}x{text}".encode())
         for name in ("summary.json", "status.json", "environment.json"):
             for text in (

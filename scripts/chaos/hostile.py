@@ -36,15 +36,19 @@ class Watch:
         seconds: that an attempt may take.
         folders: where files may be written and removed.
         may: events of FORBIDDEN that are part of what is tried.
+        module: of expkit, which may be run as a program.
     """
 
-    def __init__(self, seconds: int = 20, folders: tuple[Path, ...] = (), may: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, seconds: int = 20, folders: tuple[Path, ...] = (), may: tuple[str, ...] = (), module: str | None = None
+    ) -> None:
         self.tried = self.valid = self.refused = 0
         self.broken: list[str] = []
         self.messages: dict[str, str] = {}  # the first of each kind of message
         self._seconds = seconds
         self._folders = tuple(str(folder.resolve()) for folder in folders)
         self._may = may
+        self._module = module
         self._armed = False
         self._harm: list[str] = []
 
@@ -103,6 +107,8 @@ class Watch:
             self._check_path(event, arguments[0])
         elif event in ("os.remove", "os.rename", "shutil.rmtree") and event not in self._may:
             self._check_path(event, arguments[0], arguments[-1])
+        elif event == "subprocess.Popen" and list(arguments[1][:4]) == [sys.executable, "-P", "-m", self._module]:
+            pass
         elif event in FORBIDDEN and event not in self._may:
             self._report(f"{event} {shown(repr(arguments))}")
 
