@@ -9,8 +9,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from expkit.compose import compose, experiments, hydra_value, options, quoted
+from expkit.compose import compose, experiments, hydra_value, options
 from expkit.errors import ConfigError
+from expkit.overrides import quoted
 from support import Run
 
 WRONG = {

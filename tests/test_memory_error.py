@@ -14,7 +14,7 @@ from support import Run
 def test_what_does_not_fit_fails_with_one_message_that_says_what_to_do(
     expkit: Run, tmp_path: Path, sweep: list[str]
 ) -> None:
-    done = expkit("train", *sweep, "data=gaussian_product", "data.n_train=1000000000000", "--runs", str(tmp_path))
+    done = expkit("train", *sweep, "data=gaussian_product", "data.n_train=100000000000000", "--runs", str(tmp_path))
     assert done.returncode == 1
     assert "Out of memory" in done.stdout + done.stderr
     assert "Lower data.batch_size" in done.stdout + done.stderr

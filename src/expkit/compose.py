@@ -30,6 +30,7 @@ from expkit import interpolation, library, schema, yaml_files
 from expkit.errors import ConfigError, UserError, did_you_mean
 from expkit.extras import require_extra
 from expkit.hydra_settings import ConfigLoader
+from expkit.overrides import quoted
 
 ROOT_CONFIG = "train"
 DESCRIPTIVE = ("paper", "study", "requires", "scales")  # keys of an experiment that say what it is, not what a run does
@@ -242,12 +243,6 @@ def hydra_value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)
-
-
-def quoted(text: str) -> str:
-    """Text in the grammar of Hydra's overrides, whatever it looks like."""
-    # Within quotes a backslash is one, except those before a quote, the last one too.
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), text) + "'"
 
 
 def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:

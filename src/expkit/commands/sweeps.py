@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expkit.overrides import recorded_in, without_runs
+
 if TYPE_CHECKING:
     from expkit.sweeps.sweep import Sweep
 
@@ -53,7 +55,6 @@ def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
 def resume(options: argparse.Namespace) -> int:
     """Runs what is missing, failed or was interrupted."""
     from expkit.commands.train import train_many
-    from expkit.compose import quoted
     from expkit.errors import ConfigError, UserError
     from expkit.records.store import Store
     from expkit.sweeps.sweep import NOT_OF_THE_DEFINITION, find, sweep_id
@@ -69,9 +70,8 @@ def resume(options: argparse.Namespace) -> int:
     runs = sweep.runs.absolute()
     if isinstance(info.get("cwd"), str) and Path(info["cwd"]).is_dir():
         os.chdir(info["cwd"])  # the overrides may name files, and the project's own configs are found from there
-    own = [override for override in info["overrides"] if not override.startswith("paths.runs=")]
     options.force = False
-    return train_many([*own, *options.overrides, f"paths.runs={quoted(str(runs))}"], options)
+    return train_many([*without_runs(info["overrides"]), *options.overrides, recorded_in(runs)], options)
 
 
 def _described(sweep: Sweep) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _list(described: list[dict[str, Any]], total: int, root: Path) -> None:
     for column in ("sweep", "state", "started", "runs", "of which", "launcher", "overrides"):
         table.add_column(column, justify="right" if column == "runs" else "left", no_wrap=column == "sweep")
     for one in described:
-        overrides = [o for o in one["overrides"] if not o.startswith("paths.runs=")]
+        overrides = without_runs(one["overrides"])
         table.add_row(
             one["sweep"],
             Text(one["status"], style=COLOURS.get(one["status"], "yellow")),
@@ -141,7 +141,7 @@ def _show(sweep: Sweep, options: argparse.Namespace) -> None:
         return
     console = new_console()
     info = sweep.info
-    command = " ".join(o for o in info.get("overrides", []) if not o.startswith("paths.runs="))
+    command = " ".join(without_runs(info.get("overrides", [])))
     console.print(
         Text.assemble((sweep.id, "bold"), f"  {info.get('state', 'damaged')}  {text.short_path(sweep.folder)}")
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from expkit.outcome import Failure, Outcome
+from expkit.overrides import recorded_in
 
 if TYPE_CHECKING:
     from expkit.compose import Composed
@@ -38,7 +39,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def train(options: argparse.Namespace) -> int:
     from expkit import compose, launch, views
 
-    overrides = [*options.overrides, *([f"paths.runs={compose.quoted(options.runs)}"] if options.runs else [])]
+    overrides = [*options.overrides, *([recorded_in(options.runs)] if options.runs else [])]
     if options.multirun:
         return train_many(overrides, options)
     composed = compose.compose(overrides)

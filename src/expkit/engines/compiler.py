@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def can_compile() -> bool:
@@ -20,6 +21,30 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of tensors, compiled for each set of shapes that it is called with."""
     _know_zero_tangents()
     return torch.compile(function, dynamic=False)
+
+
+@contextmanager
+def compiled_model(model: nn.Module, warn: Callable[[str], None]) -> Iterator[None]:
+    """Inside, calls of the model are compiled; without a compiler they are not, which is told to `warn`."""
+    if not can_compile():
+        warn("trainer.compile=true: there is no C++ compiler here (`expkit doctor`), so the model runs as it is")
+        yield
+        return
+    model._compiled_call_impl = compiled(model._call_impl)
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = None
+
+
+@contextmanager
+def as_written(model: nn.Module) -> Iterator[None]:
+    """Inside, a compiled model runs as it is written: for batches of other shapes, and under torch.func."""
+    call, model._compiled_call_impl = model._compiled_call_impl, None
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = call
 
 
 @cache

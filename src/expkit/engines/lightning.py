@@ -23,7 +23,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 
 from expkit.data.base import Split, TensorData
-from expkit.engines.compiled import as_written, compiled
+from expkit.engines.compiler import as_written, compiled_model
 from expkit.engines.conclusion import conclude
 from expkit.engines.evaluation_points import evaluation_points
 from expkit.engines.ranks import all_ranks, lightning_environment
@@ -149,7 +149,7 @@ class LightningEngine:
         return "interrupted" if keeper.interrupted else "complete"
 
     def _compiled(self, training: Training) -> AbstractContextManager[None]:
-        return compiled(training.task.model, training.observer.warn) if self.compile else nullcontext()
+        return compiled_model(training.task.model, training.observer.warn) if self.compile else nullcontext()
 
     def _trainer(self, training: Training, max_steps: int) -> lightning.Trainer:
         points = evaluation_points(self.eval_at, max_steps)

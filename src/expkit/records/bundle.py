@@ -20,6 +20,7 @@ import json
 import os
 import re
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -465,7 +466,8 @@ def _check_checkpoint(packed: Packed, name: str) -> None:
     if sum(member.file_size for member in members) > (packed.folder / name).stat().st_size:
         raise _refusal(f"{what} is larger than such a file can be")
     try:
-        loaded = torch.load(packed.folder / name, weights_only=True, map_location="cpu", mmap=True)
+        with warnings.catch_warnings(action="ignore"):  # of torch, about what is refused anyway
+            loaded = torch.load(packed.folder / name, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:
         raise _refusal(f"{what} is not a checkpoint of plain tensors") from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expkit.compose import Composed, quoted
+from expkit.compose import Composed
 from expkit.errors import ConfigError, UserError
 from expkit.identity import run_ids
+from expkit.overrides import recorded_in
 from expkit.records.record import Record
 from expkit.records.store import Store
 from expkit.studies.claims import Claim, Panel, load, study_code, study_file
@@ -114,7 +115,7 @@ def study(
 def _run(arm: Arm, store: Store, flags: Flags) -> _Swept:
     """An arm's sweep: one row a run, one row for each run and step, what failed, and the records by run."""
     logger = [] if any(o.lstrip("+~").startswith("logger") for o in arm.overrides) else ["logger=none"]
-    overrides = [*arm.overrides, *logger, f"paths.runs={quoted(str(store.root))}"]
+    overrides = [*arm.overrides, *logger, recorded_in(store.root)]
     job = SweepJob(overrides, flags)
     multirun(overrides, job)
     assert job.sweep is not None

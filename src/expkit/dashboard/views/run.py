@@ -14,6 +14,7 @@ import yaml
 
 from expkit.dashboard import charts, choose, escape, evidence, live, look, reading
 from expkit.errors import UserError
+from expkit.overrides import without_runs
 from expkit.records.files import read_json
 from expkit.records.record import Record
 from expkit.views import text
@@ -209,8 +210,7 @@ def _tail(path: Path) -> str:
 def _commands(record: Record) -> None:
     runs = str(reading.root())
     status = record.status
-    told = [str(override) for override in status.get("overrides") or []]
-    overrides = [override for override in told if not override.startswith(("paths.runs=", "sweep."))]
+    overrides = [o for o in without_runs(status.get("overrides") or []) if not o.startswith("sweep.")]
     again = ["expkit", "train", *overrides, "--runs", runs]
     commands = {
         "Go on with it, or get its result if it is complete": again,

@@ -11,6 +11,7 @@ import streamlit as st
 from expkit.dashboard import charts, choose, escape, importance, live, look, navigation, points, reading
 from expkit.dashboard.progress import progress
 from expkit.errors import UserError
+from expkit.overrides import without_runs
 from expkit.sweeps.sweep import Sweep
 from expkit.views import text
 
@@ -75,7 +76,7 @@ def _facts(sweep: Sweep) -> None:
         at = progress(sweep)
         left = "" if at.seconds_left is None else f", about {text.duration(at.seconds_left)} left"
         st.progress(at.fraction, text=f"{at.ended:,} of {at.total:,} runs have ended{left}")
-    overrides = [str(o) for o in info.get("overrides", []) if not str(o).startswith("paths.runs=")]
+    overrides = without_runs(info.get("overrides", []))
     with st.expander("Command", icon=":material/terminal:"):
         st.code(escape.clean(shlex.join(["expkit", "train", "-m", *overrides])), language="bash", wrap_lines=True)
         st.code(
