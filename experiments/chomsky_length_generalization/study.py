@@ -96,16 +96,18 @@ def trained(runs, language):
 
 @figure
 def scores(runs, axes):
-    means = np.full((len(ARCHITECTURES), len(LANGUAGES)), np.nan)
-    for (row, name), (column, language) in product(enumerate(ARCHITECTURES), enumerate(LANGUAGES)):
+    names = [name for name in ARCHITECTURES if any(name in trained(runs, language) for language in LANGUAGES)]
+    means = np.full((len(names), len(LANGUAGES)), np.nan)
+    for (row, name), (column, language) in product(enumerate(names), enumerate(LANGUAGES)):
+        text, colour = "not run", "gray"
         if name in trained(runs, language):
             means[row, column] = value = score(runs, name, language).mean
-            colour = "black" if value > 0.75 else "white"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+            text, colour = f"{value:.2f}", "black" if value > 0.75 else "white"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     axes.imshow(means, cmap="viridis", vmin=0.5, vmax=1, aspect="auto")
     axes.grid(False)
     axes.set_xticks(range(len(LANGUAGES)), list(LANGUAGES.values()))
-    axes.set_yticks(range(len(ARCHITECTURES)), list(ARCHITECTURES.values()))
+    axes.set_yticks(range(len(names)), [ARCHITECTURES[name] for name in names])
     axes.set_title("accuracy on lengths 17 to 80")
 
 

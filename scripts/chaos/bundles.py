@@ -337,7 +337,7 @@ class Bench:
                 '{"\\ud800": 1}',
                 "{'a': 1}",
             ):
-                if not (name == "environment.json" and text == '{"a": 1e999999}'):
+                if not (name != "status.json" and text == '{"a": 1e999999}'):  # infinity, as of a diverged loss
                     yield f"{name}: {text[:40]!r}", self.changed(name, text.encode("utf-8", "surrogatepass"))
 
     def bombs(self) -> Iterator[tuple[str, Make]]:

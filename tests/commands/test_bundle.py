@@ -377,6 +377,7 @@ HONEST = {
     "text in the summary": (edited("summary.json", **{"test/acc": "\x07"}), "control characters"),
     "an escape sequence in the overrides": (edited("status.json", overrides=["\x1b[2J"]), "control characters"),
     "an unknown state": (edited("status.json", status="superb"), "not that of a run"),
+    "a list of states": (edited("status.json", status=["complete"]), "not that of a run"),
     "seconds that are text": (edited("status.json", seconds="x"), "not that of a run"),
     "a time that is none": (edited("status.json", started="yesterday"), "not that of a run"),
     "metrics that are none": (replaced("metrics.parquet", b"PAR1 nonsense PAR1"), "cannot be read"),

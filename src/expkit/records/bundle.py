@@ -342,7 +342,7 @@ def _check(packed: Packed) -> None:
     error = status.get("error")
     if (
         status.get("run_id") != packed.run_id
-        or status.get("status") not in set(STATES) - {"running", "damaged"}
+        or status.get("status") not in [state for state in STATES if state not in ("running", "damaged")]
         or not isinstance(status.get("seconds", 0.0), int | float)
         or not isinstance(status.get("attempts", 1), int)
         or not all(status.get(key) is None or _is_time(status[key]) for key in ("started", "ended"))
