@@ -9,7 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from expkit.compose import compose, experiments, hydra_value, options
+from expkit.compose import check_top_level_keys, compose, experiments, hydra_value, options
 from expkit.errors import ConfigError
 from expkit.overrides import quoted
 from support import Run
@@ -189,3 +189,8 @@ def test_a_projects_own_configs_come_before_the_librarys(tmp_path: Path) -> None
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '"status": "complete"' in done.stdout
+
+
+def test_a_number_of_thousands_of_digits_where_something_is_built_gets_one_message() -> None:
+    with pytest.raises(ConfigError, match="model is nothing that can be built: a number that is too large"):
+        check_top_level_keys({**compose(["logger=none"]).config, "model": 10**5000})

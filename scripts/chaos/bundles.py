@@ -409,7 +409,9 @@ class Bench:
     def used(self) -> Row:
         """What was taken is used as any record is."""
         watch = Watch(
-            seconds=120, folders=(self.folder, Path("/tmp")), may=("subprocess.Popen", "os.posix_spawn", "os.putenv")
+            seconds=120,
+            folders=(self.folder, Path("/tmp")),
+            may=("subprocess.Popen", "os.posix_spawn", "os.putenv"),
         )
         chosen = self.draw.sample(self.taken, min(25, len(self.taken)))
         for number, data in enumerate(chosen):

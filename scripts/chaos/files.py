@@ -1,8 +1,8 @@
 """Disks that fill up, folders that cannot be written, files that are damaged, a clock that steps back
 
 After each fault the same command is given again, as a user would do it. It ends with the metrics of a run that nothing
-happened to, bit for bit; all other records are as they were, byte for byte; and what could not be done was said in a
-message without a traceback.
+happened to, bit for bit, or within rounding where it had been fused with others; all other records are as they were,
+byte for byte; and what could not be done was said in a message without a traceback.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRAINING = (
 )  # fmt: skip
 BYSTANDER = (*TRAINING, "trainer.max_steps=5", "seed=9")
 ONE_RUN = (*TRAINING, "trainer.max_steps=60", "probes=predictions")
-FUSED = (*TRAINING, "-m", "seed=range(0,6)", "trainer.max_steps=60", "hydra/launcher=fused")
+FUSED = (*TRAINING, "-m", "seed=range(0,6)", "trainer.max_steps=30", "hydra/launcher=fused")
 DENSE = (*TRAINING, "-m", "seed=range(0,20)", "trainer.max_steps=30", "sweep.dense=true", "hydra/launcher=fused")
 
 
@@ -96,7 +96,9 @@ class Trial:
         others = self.bystanders(root)
         command = self.shell.run(*COMMANDS[kind], "--runs", str(root))
         self.check_words(what, command, {0})
-        for wrong in (*changed(root, others), *unlisted(root), *differing(root, self.stores[kind])):
+        # A fused run is trained again by itself where the others have ended: in a stack of another size.
+        found = differing(root, self.stores[kind], rounding=kind == "fused")
+        for wrong in (*changed(root, others), *unlisted(root), *found):
             self.say(what, wrong)
         return command
 

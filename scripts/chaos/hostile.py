@@ -105,7 +105,7 @@ class Watch:
             return
         if event == "open" and isinstance(arguments[0], str | bytes) and _writes(*arguments[1:3]):
             self._check_path(event, arguments[0])
-        elif event in ("os.remove", "os.rename", "shutil.rmtree") and event not in self._may:
+        elif event in ("os.remove", "os.rename", "os.chmod", "shutil.rmtree") and event not in self._may:
             self._check_path(event, arguments[0], arguments[-1])
         elif event == "subprocess.Popen" and list(arguments[1][:4]) == [sys.executable, "-P", "-m", self._module]:
             pass

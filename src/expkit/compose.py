@@ -422,7 +422,10 @@ def _is_name(value: Any) -> bool:
 
 
 def _brief(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # thousands of digits
+        return "a number that is too large"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

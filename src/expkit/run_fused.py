@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,15 +48,17 @@ def run_fused(
 
     Raises:
         NotFusable: they differ in more than numbers, or need what the fused engine does not do. Nothing was started.
+        KeyboardInterrupt: it was asked to stop, and there are some to be run by themselves.
     """
     records: list[Record | None] = [None] * len(composed)
     allow_open_files(len(composed) + 256)  # a claim is one
     with ExitStack() as claims:
         waiting: list[int] = []
         ids = run_ids([one.config for one in composed])
+        patience = time.monotonic() + ENDING
         for number, (one, own_id, observer) in enumerate(zip(composed, ids, observers, strict=True)):
             record = Store(one.config["paths"]["runs"]).record(one.name, own_id)
-            if not _claimed(record, claims):
+            if not _claimed(record, claims, observer, patience):
                 continue
             if force:
                 record.clear()
@@ -74,7 +77,13 @@ def run_fused(
                 load_torch()
                 members = [_Member(composed[n], own, observers[n]) for n in waiting if (own := records[n])]
                 _train(members, stop, checkpoint)
+            if stop.signal is not None and None in records:
+                raise KeyboardInterrupt
     return records
+
+
+ENDING = 15.0
+"""Seconds in which a worker that has lost its sweep saves and ends (see `expkit.sweeps.executors.processes`)."""
 
 
 @dataclass(frozen=True)
@@ -212,12 +221,20 @@ def _record(members: Sequence[_Member], trainings: Sequence[Training], loggers: 
         member.observer.finished(member.record)
 
 
-def _claimed(record: Record, claims: ExitStack) -> bool:
-    try:
-        claims.enter_context(record.claim(waiting=_busy))
-    except _BusyError:
-        return False
-    return True
+def _claimed(record: Record, claims: ExitStack, observer: Observer, until: float) -> bool:
+    """Whether the run is this process's now; one that is ending is waited for, and what it saves is gone on from."""
+    told = False
+    while True:
+        try:
+            claims.enter_context(record.claim(waiting=_busy))
+            return True
+        except _BusyError:
+            if time.monotonic() > until:
+                return False
+        if not told:
+            observer.waiting(record.status)
+            told = True
+        time.sleep(0.1)
 
 
 class _BusyError(Exception):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,66 @@ def test_only_what_failed_is_run_again(runs: Path) -> None:
         assert (run["run_id"], run["status"]) == (before["run_id"], "complete")
         assert run["summary"] == pytest.approx(before["summary"], rel=1e-5)
     assert attempts(runs) == {run["run_id"]: 1 for run in first}
+
+
+DROPOUT = [*SMALL, *QUIET, "model.dropout=0.3", "trainer.precision=64-true", "hydra/launcher=fused", "seed=0,1,2"]
+
+
+def test_what_is_left_of_a_stack_trains_as_the_stack_did(runs: Path) -> None:
+    first = train("-m", *DROPOUT)
+    expected = Record(Path(first[1]["path"])).metrics
+    shutil.rmtree(first[1]["path"])
+    (_, again, _) = train("-m", *DROPOUT)
+    # Trained by itself it would drop out others.
+    assert Record(Path(again["path"])).metrics.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-8)
+
+
+@contextmanager
+def in_use(record: Record, seconds: float) -> Iterator[None]:
+    """A run that another process has for a while."""
+    claimed = threading.Event()
+
+    def hold() -> None:
+        with record.claim(waiting=lambda status: None):
+            claimed.set()
+            time.sleep(seconds)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert claimed.wait(10)
+    yield
+    holder.join()
+
+
+def test_a_run_that_another_process_is_ending_is_waited_for(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = [Record(Path(run["path"])) for run in train("-m", *DROPOUT, f"paths.runs={runs / 'whole'}")]
+    held = Store(runs / "held").record(expected[1].experiment, expected[1].run_id)
+    with in_use(held, 1.0):
+        found = [Record(Path(run["path"])) for run in train("-m", *DROPOUT, f"paths.runs={runs / 'held'}")]
+    assert "waiting for it" in capsys.readouterr().err
+    assert all(one.metrics.equals(other.metrics) for one, other in zip(found, expected, strict=True))
+
+
+def test_a_stack_that_is_stopped_leaves_what_was_to_be_done_after_it(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from expkit import run_fused
+
+    monkeypatch.setattr(run_fused, "ENDING", 0.0)
+    (first, held, _) = train("-m", *DROPOUT, f"paths.runs={runs / 'whole'}")
+    begin = Record.begin
+
+    def stopped_at_once(record: Record, *args: Any) -> None:
+        begin(record, *args)
+        if record.run_id == first["run_id"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Record, "begin", stopped_at_once)
+    with in_use(Store(runs / "stopped").record(held["experiment"], held["run_id"]), 3.0):
+        assert try_train("-m", *DROPOUT, f"paths.runs={runs / 'stopped'}")[1] == 130
+    states = {record.run_id: record.state for record in Store(runs / "stopped")}
+    assert held["run_id"] not in states
+    assert set(states.values()) == {"interrupted"}
 
 
 def test_max_failures_and_resume(expkit: Run, tmp_path: Path) -> None:

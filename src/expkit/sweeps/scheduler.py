@@ -33,6 +33,7 @@ class Scheduler:
         fuse: train runs that differ only in numbers as one program.
         worker: does a chunk.
         max_failures: give up once so many runs have failed.
+        done: the other jobs of the sweep. One that is left of several trains as these did: in a stack, if of one.
         note: is told what could not be fused, and why, and of workers that were lost.
         failed: is told of a run that failed where no worker could tell.
     """
@@ -44,6 +45,7 @@ class Scheduler:
     alone: Executor | None = None
     fuse: bool = True
     max_failures: int | None = None
+    done: Sequence[Job] = ()
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     _losses: Counter[tuple[int, ...]] = field(default_factory=Counter)
     _reasons: Counter[str] = field(default_factory=Counter)
@@ -83,11 +85,13 @@ class Scheduler:
         chunks = [] if self.worker.force else self.worker.stacks.saved(jobs)
         taken = {job.number for chunk in chunks for job in chunk.jobs}
         jobs = [job for job in jobs if job.number not in taken]
-        for one in group([job.composed.config for job in jobs]):
-            whole = bool(jobs[one.indices[0]].composed.config.get("population"))  # members learn from each other
-            size = len(one.indices) if whole else min(LARGEST, ceil(len(one.indices) / self.executor.workers))
-            for start in range(0, len(one.indices), size):
-                chunks.append(Chunk.fused([jobs[index] for index in one.indices[start : start + size]]))
+        for one in group([job.composed.config for job in (*jobs, *self.done)]):
+            todo = [jobs[index] for index in one.indices if index < len(jobs)]
+            whole = any(job.composed.config.get("population") for job in todo[:1])  # members learn from each other
+            size = len(todo) if whole else min(LARGEST, ceil(len(todo) / self.executor.workers))
+            for start in range(0, len(todo), max(size, 1)):
+                part = todo[start : start + size]
+                chunks.append(Chunk.fused(part) if len(one.indices) > 1 else Chunk(part))
         return sorted(chunks, key=lambda chunk: -len(chunk.jobs))
 
     def _places(self, chunks: Sequence[Chunk]) -> list[tuple[Executor, list[Chunk]]]:

@@ -236,10 +236,13 @@ class SweepJob:
         if changed:
             view.note(f"{changed} runs have other code or settings than when the sweep was run before.")
         if todo := self._not_cached(good, ids):
-            self._run(todo, executor or Inline(), fuse, alone)
+            doing = {job.number for job in todo}
+            self._run(todo, [job for job in good if job.number not in doing], executor or Inline(), fuse, alone)
         return [self.outcomes.get(n) or Outcome(None, None, job) for n, job in zip(numbers, own, strict=True)]
 
-    def _run(self, jobs: Sequence[Job], executor: Executor, fuse: bool, alone: Executor | None) -> None:
+    def _run(
+        self, jobs: Sequence[Job], done: Sequence[Job], executor: Executor, fuse: bool, alone: Executor | None
+    ) -> None:
         from expkit.sweeps.scheduler import Scheduler
         from expkit.sweeps.work import Stacks, Worker
 
@@ -260,6 +263,7 @@ class SweepJob:
             alone=alone,
             fuse=fuse,
             max_failures=self._settings["max_failures"],
+            done=done,
             outcomes=self.outcomes,
         )
         scheduler.run(jobs)

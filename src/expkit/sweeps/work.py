@@ -34,7 +34,7 @@ class Chunk:
     """Jobs that one worker does.
 
     Args:
-        jobs: one, or several that train as one program.
+        jobs: that train as one program, or one that trains by itself.
         stack: the name of that program's checkpoint, which a sweep that is taken up again finds it by.
     """
 
@@ -43,9 +43,8 @@ class Chunk:
 
     @classmethod
     def fused(cls, jobs: list[Job]) -> Chunk:
-        """Of several jobs a stack, of one just that."""
         numbers = " ".join(str(job.number) for job in jobs)
-        return cls(jobs, hashlib.blake2b(numbers.encode(), digest_size=6).hexdigest() if len(jobs) > 1 else None)
+        return cls(jobs, hashlib.blake2b(numbers.encode(), digest_size=6).hexdigest())
 
 
 @dataclass(frozen=True)
