@@ -104,6 +104,14 @@ def test_the_working_set_of_a_block_fits_and_blocks_are_alike() -> None:
             assert blocks * size - runs < blocks  # less than one run of each is made twice
 
 
+def test_many_small_operations_are_made_for_many_runs_at_once() -> None:
+    kibibyte, cache = 2**10, 2**25
+    # A graph network: 70 MB of 40 KB an operation. A perceptron: as much, of 700 KB an operation.
+    assert block_size(5, 70_000 * kibibyte, cache, operations=1750) == 5
+    assert block_size(5, 70_000 * kibibyte, cache, operations=100) == 1
+    assert block_size(100, 70_000 * kibibyte, cache, operations=1750) == 6
+
+
 def test_the_cache_is_the_largest_that_the_system_names(tmp_path: Path) -> None:
     for number, size in enumerate(["48K", "32K\n", "1024K", "32M", "", "?"]):
         (tmp_path / f"index{number}").mkdir()

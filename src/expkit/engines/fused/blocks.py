@@ -15,16 +15,24 @@ from torch import Tensor
 Step = Callable[..., Any]
 
 
-def block_size(runs: int, bytes_per_run: int, cache: int) -> int:
+SHORTEST = 2**18  # bytes that an operation should make: fewer are made in less time than it takes to call it
+
+
+def block_size(runs: int, bytes_per_run: int, cache: int, operations: int = 1) -> int:
     """How many runs to train at once: as many as fit in the cache, and all blocks nearly alike.
+
+    Where a step has many small operations (graph networks have thousands), calling them is what takes long. Then as
+    many runs are taken as keep an operation busy for longer than that, whether they fit or not.
 
     Args:
         runs: R.
         bytes_per_run: all that a step makes for one run.
         cache: bytes that fit.
+        operations: that these bytes are made by.
     """
     fitting = max(1, cache // max(1, bytes_per_run))
-    return -(-runs // -(-runs // fitting))
+    busy = min(runs, SHORTEST * operations // max(1, bytes_per_run))
+    return -(-runs // -(-runs // max(fitting, busy)))
 
 
 class Blocks:

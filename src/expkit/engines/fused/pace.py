@@ -96,7 +96,7 @@ class Pace:
     def _divide(self, runs: int, arguments: Sequence[Any]) -> None:
         """Chooses the blocks. A block that is compiled serves until fewer runs than it has are left."""
         on_cpu = all(leaf.device.type == "cpu" for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor))
-        self._size = block_size(runs, self._bytes_per_run, cache_size()) if on_cpu else runs
+        self._size = block_size(runs, self._bytes_per_run, cache_size(), self._operations) if on_cpu else runs
         self._divided = self._size < runs
         self._plain = writing(self._undivided) if self._divided else self._undivided
         self._key = _digest(self._name, self._blocks.part(arguments, 0, self._size))
