@@ -36,7 +36,8 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         mean, variance = self._of_batch(x, mask) if self.training else (self.running_mean, self.running_var)
-        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return x * scale + (self.bias - mean * scale)
 
     def _of_batch(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask = mask.to(x.dtype)

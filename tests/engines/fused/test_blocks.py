@@ -109,7 +109,7 @@ def test_many_small_operations_are_made_for_many_runs_at_once() -> None:
     # A graph network: 70 MB of 40 KB an operation. A perceptron: as much, of 700 KB an operation.
     assert block_size(5, 70_000 * kibibyte, cache, operations=1750) == 5
     assert block_size(5, 70_000 * kibibyte, cache, operations=100) == 1
-    assert block_size(100, 70_000 * kibibyte, cache, operations=1750) == 6
+    assert block_size(100, 70_000 * kibibyte, cache, operations=1750) == 7
 
 
 def test_the_cache_is_the_largest_that_the_system_names(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from expkit.engines import compiler
-from expkit.engines.fused import pace, remembered_paces
+from expkit.engines.fused import blocks, pace, remembered_paces
 from expkit.engines.fused.pace import TRIAL, Pace
 from expkit.engines.fused.remembered_paces import Paces, recall, remember
 
@@ -113,6 +113,7 @@ def test_what_the_compiler_refuses_goes_on_without_it(
 
 
 def test_blocks_are_as_large_as_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "SHORTEST", 0)
     monkeypatch.setattr(pace, "cache_size", lambda: 3 * 2 * 100 * 8)  # of three runs, if a step makes two tensors
     sizes: list[int] = []
 
@@ -132,6 +133,7 @@ def test_blocks_are_as_large_as_the_cache(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_block_that_is_compiled_serves_when_runs_leave(compiled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "WORTH", 0.0)
+    monkeypatch.setattr(blocks, "SHORTEST", 0)
     monkeypatch.setattr(pace, "cache_size", lambda: 4 * 4)
     own = Pace(lambda values: values + 1, 0)
     own.trial(torch.zeros(8))

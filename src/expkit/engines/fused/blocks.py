@@ -32,7 +32,8 @@ def block_size(runs: int, bytes_per_run: int, cache: int, operations: int = 1) -
     """
     fitting = max(1, cache // max(1, bytes_per_run))
     busy = min(runs, SHORTEST * operations // max(1, bytes_per_run))
-    return -(-runs // -(-runs // max(fitting, busy)))
+    blocks = -(-runs // fitting) if fitting >= busy else runs // busy
+    return -(-runs // blocks)
 
 
 class Blocks:
