@@ -124,11 +124,15 @@ class Command:
 
     @property
     def out(self) -> str:
-        return self._said.with_suffix(".out").read_text(errors="replace")
+        return self._read(".out")
 
     @property
     def err(self) -> str:
-        return self._said.with_suffix(".err").read_text(errors="replace")
+        return self._read(".err")
+
+    def _read(self, suffix: str) -> str:
+        path = self._said.with_suffix(suffix)
+        return path.read_text(errors="replace") if path.exists() else ""  # killed before it could open it
 
     @property
     def printed(self) -> Any:

@@ -169,6 +169,14 @@ def tell_damage(record: Record, observer: Observer) -> None:
         observer.warn(f"{record.status['error']['message']}; the run is done again")
 
 
+def can_go_on(record: Record) -> bool:
+    """Whether there is a checkpoint to go on from; a fused run leaves one, too, but of its weights at the end alone."""
+    try:
+        return record.checkpoint.exists() and "optimizer_states" in read_checkpoint(record.checkpoint)
+    except UserError:
+        return False
+
+
 def _resume(record: Record, log: MetricLog, warn: Callable[[str], None]) -> Path | None:
     """The checkpoint of an interrupted run, with the metrics up to it taken up; None to start from the beginning."""
     if not record.checkpoint.exists():

@@ -21,7 +21,7 @@ from expkit.records.foreign import FORGED, is_forged
 from expkit.records.metrics import MetricLog
 from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
-from expkit.run import build_callbacks, load_torch, tell_damage, torch_facts
+from expkit.run import build_callbacks, can_go_on, load_torch, tell_damage, torch_facts
 from expkit.run_loggers import RunLoggers
 from expkit.sweeps.pruning import reporter
 
@@ -68,7 +68,7 @@ def run_fused(
             if record.state in FINISHED and not one.config.get("population"):
                 observer.cached(record)
                 records[number] = record
-            elif one.config.get("population") or record.state == "damaged" or not record.checkpoint.exists():
+            elif one.config.get("population") or record.state == "damaged" or not can_go_on(record):
                 tell_damage(record, observer)
                 records[number] = record
                 waiting.append(number)

@@ -87,10 +87,19 @@ def test_only_what_failed_is_run_again(runs: Path) -> None:
 DROPOUT = [*SMALL, *QUIET, "model.dropout=0.3", "trainer.precision=64-true", "hydra/launcher=fused", "seed=0,1,2"]
 
 
-def test_what_is_left_of_a_stack_trains_as_the_stack_did(runs: Path) -> None:
+def without_status(record: Record) -> None:
+    """As when the disk is full: its weights are saved, and that it has ended is not."""
+    (record.folder / "metrics.parquet").unlink()
+    status = json.loads((record.folder / "status.json").read_text())
+    (record.folder / "status.json").write_text(json.dumps({**status, "status": "interrupted", "written": None}))
+    assert record.state == "interrupted"
+
+
+@pytest.mark.parametrize("lose", [lambda record: shutil.rmtree(record.folder), without_status])
+def test_what_is_left_of_a_stack_trains_as_the_stack_did(runs: Path, lose: Callable[[Record], None]) -> None:
     first = train("-m", *DROPOUT)
     expected = Record(Path(first[1]["path"])).metrics
-    shutil.rmtree(first[1]["path"])
+    lose(Record(Path(first[1]["path"])))
     (_, again, _) = train("-m", *DROPOUT)
     # Trained by itself it would drop out others.
     assert Record(Path(again["path"])).metrics.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-8)
