@@ -258,3 +258,20 @@ def test_completion_in_bash(tmp_path: Path) -> None:
     """
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "adamw" in done.stdout.split()  # what follows the '=', where readline starts a new word
+
+
+def test_ctrl_c_in_the_middle_of_an_import_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from expkit.cli import main
+    from expkit.commands import doctor
+
+    def half_imported(options: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("a library that tidies up what is not there")
+
+    monkeypatch.setattr(doctor, "doctor", half_imported)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"

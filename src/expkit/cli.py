@@ -90,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(error)
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -99,6 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug or (explained := storage_error(error)) is None:
             raise
         return _complain(explained)
+    except Exception as error:
+        if debug or not _began_with_interrupt(error):
+            raise
+        return _interrupted()
     finally:
         # Ctrl-C while the interpreter ends would show tracebacks of libraries; registered last, this is done first.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -108,6 +111,18 @@ def _first_page() -> str:
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {name:<{width}}  {about}" for name, (_, about) in COMMANDS.items())
     return FIRST_PAGE.format(version=__version__, commands=commands).rstrip()
+
+
+def _interrupted() -> int:
+    print("\ninterrupted", file=sys.stderr)
+    return 130
+
+
+def _began_with_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C came first: what a library then tidies up may fail, half imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _complain(error: UserError, status: int | None = None) -> int:
