@@ -30,7 +30,7 @@ from expkit import interpolation, library, schema, yaml_files
 from expkit.errors import ConfigError, UserError, did_you_mean
 from expkit.extras import require_extra
 from expkit.hydra_settings import ConfigLoader
-from expkit.overrides import quoted
+from expkit.overrides import hydra_value
 
 ROOT_CONFIG = "train"
 DESCRIPTIVE = ("paper", "study", "requires", "scales")  # keys of an experiment that say what it is, not what a run does
@@ -230,19 +230,6 @@ def _own(error: BaseException | None) -> ConfigError | None:
 def _choice(overrides: Sequence[str], group: str) -> str | None:
     chosen = [o.partition("=")[2] for o in overrides if o.partition("=")[0] == group]
     return chosen[-1] if chosen and chosen[-1] not in ("null", "") else None
-
-
-def hydra_value(value: Any) -> str:
-    """A YAML value in the grammar of Hydra's overrides. Text that looks like a number there is one, such as 3e-4."""
-    if isinstance(value, str):
-        return value if re.fullmatch(r"[\w./${}:-]+", value) else quoted(value)
-    if isinstance(value, list):
-        return "[" + ",".join(map(hydra_value, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{hydra_value(item)}" for key, item in value.items()) + "}"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return repr(value)
 
 
 def resolved(config: DictConfig, choices: dict[str, str]) -> dict[str, Any]:

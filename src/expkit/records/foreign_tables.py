@@ -17,14 +17,22 @@ SECONDS = 60
 
 
 def first_fault(tables: Sequence[Path]) -> tuple[Path, str] | None:
-    """The first of some files that is not a table as runs write it, and what it is instead: "cannot be read"."""
+    """The first of some files that is not a table as runs write it, and what it is instead: "cannot be read".
+
+    Raises:
+        RuntimeError: the process cannot look at any.
+    """
     if not tables:
         return None
     command = [sys.executable, "-P", "-m", __name__, *map(str, tables)]
     try:
-        said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS).stdout
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
         said = error.stdout or b""
+    else:
+        if done.returncode == 1:  # Python's own: what a table can do to the process ends it by a signal
+            raise RuntimeError(f"tables cannot be looked at:\n{done.stderr.decode(errors='replace')}")
+        said = done.stdout
     found = said.decode().splitlines()
     if len(found) < len(tables) and not any(found):
         return tables[len(found)], "cannot be read"
@@ -43,11 +51,10 @@ def _fault(path: Path) -> str:
         if int(polars.scan_parquet(path).select(polars.len()).collect().item()) * len(schema) > LARGEST:
             return "is larger than such a file can be"
         steps = polars.read_parquet(path)["step"]
+        in_order = not steps.null_count() and steps.is_sorted() and not steps.is_duplicated().any()
     except BaseException as error:  # a panic of polars is no Exception
         return f"cannot be read ({type(error).__name__})"
-    if steps.null_count() or not steps.is_sorted() or steps.is_duplicated().any():
-        return "is not a table of steps and numbers"
-    return ""
+    return "" if in_order else "is not a table of steps and numbers"
 
 
 def _main(paths: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from expkit import compose
 from expkit.compose import Composed
 from expkit.errors import ConfigError
 from expkit.identity import run_ids
+from expkit.overrides import hydra_value
 from expkit.sweeps.jobs import compose_jobs
 from expkit.sweeps.spaces import spelled_out
 
@@ -153,5 +154,5 @@ def _set(value: Any) -> str:
     """A value in Hydra's grammar; text that calls one of its functions stays as it is."""
     if isinstance(value, str):
         value = value.replace("\\${", "${")  # escaped, so that it is not resolved as a part of the experiment
-        return value if re.fullmatch(r"\w+\(.*\)", value) else compose.hydra_value(value)
-    return compose.hydra_value(value)
+        return value if re.fullmatch(r"\w+\(.*\)", value) else hydra_value(value)
+    return hydra_value(value)

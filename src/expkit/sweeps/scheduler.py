@@ -86,10 +86,11 @@ class Scheduler:
         taken = {job.number for chunk in chunks for job in chunk.jobs}
         jobs = [job for job in jobs if job.number not in taken]
         for one in group([job.composed.config for job in (*jobs, *self.done)]):
-            todo = [jobs[index] for index in one.indices if index < len(jobs)]
-            whole = any(job.composed.config.get("population") for job in todo[:1])  # members learn from each other
+            if not (todo := [jobs[index] for index in one.indices if index < len(jobs)]):
+                continue
+            whole = bool(todo[0].composed.config.get("population"))  # members learn from each other
             size = len(todo) if whole else min(LARGEST, ceil(len(todo) / self.executor.workers))
-            for start in range(0, len(todo), max(size, 1)):
+            for start in range(0, len(todo), size):
                 part = todo[start : start + size]
                 chunks.append(Chunk.fused(part) if len(one.indices) > 1 else Chunk(part))
         return sorted(chunks, key=lambda chunk: -len(chunk.jobs))

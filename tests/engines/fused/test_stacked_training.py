@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -79,9 +78,7 @@ def test_what_runs_share_is_built_once() -> None:
     runs = [
         {**config, "optimizer": {**config["optimizer"], "lr": 1e-5 * n}} for n in range(2000) for config in (one, other)
     ]
-    began = time.perf_counter()
     builds = build_all(runs)
-    assert time.perf_counter() - began < 2
     assert len(builds.tasks) == len(builds.data) == 4000
     assert [len(set(map(id, each))) for each in (builds.tasks[::2], builds.tasks[1::2], builds.data)] == [1, 1, 1]
     assert builds.tasks[0] is not builds.tasks[1]
