@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +45,24 @@ class Folder(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path) / self._normalize_file_name(config_path)
         yaml_files.check(path)
-        try:
-            return super().load_config(config_path)
-        except Exception as error:  # of values that their tag does not fit, and of OmegaConf's own grammar
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ConfigError(f"{path}: {reason}.") from error
+        # Hydra takes the defaults list out of what it is given.
+        return deepcopy(_said(self.provider, self.path, config_path, path, *yaml_files.stamp(path)))
 
     def is_group(self, config_path: str) -> bool:
         return _is_inside(config_path) and super().is_group(config_path)
 
     def is_config(self, config_path: str) -> bool:
         return _is_inside(config_path) and super().is_config(config_path)
+
+
+@lru_cache(maxsize=1024)  # a sweep or a study composes from the same files again and again
+def _said(provider: str, folder: str, config_path: str, path: Path, mtime_ns: int, size: int) -> ConfigResult:
+    """What is in a configuration's file."""
+    try:
+        return FileConfigSource(provider, folder).load_config(config_path)
+    except Exception as error:  # of values that their tag does not fit, and of OmegaConf's own grammar
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(f"{path}: {reason}.") from error
 
 
 class HydrasOwn(ImportlibResourcesConfigSource):

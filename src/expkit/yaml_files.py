@@ -30,7 +30,7 @@ def read(path: Path) -> Any:
         ConfigError: it cannot be read, or is no such file.
     """
     check(path)
-    return _parsed(path, *_stamp(path))
+    return _parsed(path, *stamp(path))
 
 
 def check(path: Path) -> None:
@@ -39,7 +39,7 @@ def check(path: Path) -> None:
     Raises:
         ConfigError: naming the file, and what is wrong with it.
     """
-    _check(path, *_stamp(path))
+    _check(path, *stamp(path))
 
 
 def check_text(text: str) -> None:
@@ -55,7 +55,12 @@ def check_text(text: str) -> None:
         raise ValueError("it nests too deeply") from error
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: the time of its last change in nanoseconds, and its size.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         stat = path.stat()
     except (OSError, ValueError) as error:

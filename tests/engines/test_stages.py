@@ -44,6 +44,12 @@ class Shrink(Intervention):
         return {"shrink/norm": float(sum(p.square().sum() for p in task.parameters()))}
 
 
+class Often(Shrink):
+    """Does so without an evaluation before."""
+
+    frequent = True
+
+
 class Weights(Probe):
     """Keeps the weights at the end."""
 
@@ -87,6 +93,7 @@ class TwoInputs(nn.Module):
 FILES = {
     "tiny_lab/stages.py": LAB,
     "conf/callbacks/shrink.yaml": "shrink: {_target_: tiny_lab.stages.Shrink, at: [0, 4, 8], noise: 0.0}",
+    "conf/callbacks/often.yaml": "often: {_target_: tiny_lab.stages.Often, at: [2, 4], noise: 0.0}",
     "conf/probes/weights.yaml": "weights: {_target_: tiny_lab.stages.Weights}",
     "conf/transforms/doubled.yaml": "doubled: {_target_: tiny_lab.stages.Doubled}",
     "conf/task/sums.yaml": "_target_: tiny_lab.stages.Sums",
@@ -150,13 +157,26 @@ def test_a_stage_changes_the_weights_and_starts_the_optimizer_anew(project: Proj
     assert by_hand([])[0] != pytest.approx(loss, rel=1e-3)
 
 
-def test_a_run_that_goes_on_behind_a_stage_does_not_repeat_it(project: Project) -> None:
+@pytest.mark.parametrize("way", ["serial", "fused"])
+def test_what_acts_often_costs_no_evaluation(project: Project, way: str) -> None:
+    own = train("-m", *TRAINING, DOUBLE, "callbacks=often", "seed=0,1", f"hydra/launcher={way}")[0]
+    loss, weights = by_hand([2, 4])
+    record = Record(Path(own["path"]))
+    assert record.summary["train/loss"] == pytest.approx(loss, rel=1e-10)
+    assert record.arrays["weights/all"] == pytest.approx(weights.numpy(), rel=1e-9)
+    assert record.metrics["step"].to_list() == [0, 4, 8]
+    assert record.metrics["shrink/norm"].is_null().to_list() == [True, False, True]
+
+
+@pytest.mark.parametrize("stages", [[], ["callbacks=often", "callbacks.often.at=[3,5]"]], ids=["evaluated", "frequent"])
+def test_a_run_that_goes_on_behind_a_stage_does_not_repeat_it(project: Project, stages: list[str]) -> None:
     class Stops(Observer):
         def advanced(self, step: int) -> None:
             if step == 6:
                 raise KeyboardInterrupt
 
-    arguments = [*TRAINING, "callbacks.shrink.noise=0.1", "trainer.checkpoint_steps=1"]
+    stages = [*stages, f"callbacks.{'often' if stages else 'shrink'}.noise=0.1"]
+    arguments = [*TRAINING, *stages, "trainer.checkpoint_steps=1"]
     whole = train(*arguments, f"paths.runs={project.folder / 'whole'}")
     with pytest.raises(KeyboardInterrupt):
         run(compose(arguments), Stops())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Intervention(lightning.Callback):
     """Acts on the model at some steps, which divide a training into stages.
 
-    At each of these steps the model is evaluated first; then the intervention changes parameters and buffers in place.
+    At each of these steps the model is evaluated first (but see `frequent`); then the intervention changes parameters
+    and buffers in place.
     What a later stage needs of an earlier one (masks, anchors, weights to go back to) lies in buffers of the task or of
     its model, which checkpoints have and which the fused engine keeps for each of its runs; the intervention itself
     keeps nothing. The structure stays as it was built: no tensor is added, removed or given another shape.
@@ -27,6 +28,9 @@ class Intervention(lightning.Callback):
     fresh_optimizer: ClassVar[bool] = False
     """Whether the optimizer forgets its momenta after each intervention."""
 
+    frequent: ClassVar[bool] = False
+    """Acts too often for the model to be evaluated each time: it is at the evaluation points of the trainer alone."""
+
     @abstractmethod
     def steps(self, max_steps: int) -> Collection[int]:
         """The steps after which it acts, 0 for before the first; those from `max_steps` on are left out."""
@@ -36,5 +40,5 @@ class Intervention(lightning.Callback):
         """Changes the model; called with gradients off, in evaluation mode.
 
         Returns:
-            Numbers that are recorded with the metrics of this step, by name.
+            Numbers that are recorded with the metrics of this step, if there are any, by name.
         """

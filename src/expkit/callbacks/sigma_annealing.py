@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class SigmaAnnealing(Intervention):
     """Sets `sigma` of all `DCLSDelay` layers to start (end / start)^(step / until) (arXiv 2306.17670, section 3.3).
 
-    From step 0 to `until`, every so many steps. Logs `sigma`, in time steps.
+    From step 0 to `until`, every so many steps. Logs `sigma`, in time steps, where the model is evaluated.
 
     Args:
         start, end: in time steps.
         until: the step at which `end` is reached.
         every: steps, a divisor of `until`.
     """
+
+    frequent = True
 
     def __init__(self, start: float, end: float, until: int, every: int) -> None:
         if start <= 0 or end <= 0 or every < 1 or until < 1 or until % every:

@@ -20,6 +20,8 @@ class UpdateTarget(Intervention):
         every: steps.
     """
 
+    frequent = True
+
     def __init__(self, every: int) -> None:
         if every < 1:
             raise ValueError(f"every is a number of steps, at least 1; got {every}")

@@ -41,13 +41,15 @@ def add_reproduce_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stale", action="store_true", help="those of them whose evidence is stale or missing")
     parser.add_argument("--write", action="store_true", help="write results.json, figure.png and the README's table")
     parser.add_argument("--scale", default="default", help="size of the runs: smoke proves only that they run")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many experiments at a time (default: 1)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="so many experiments, or arms of one, at a time")
     parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
 
 
 def reproduce(options: argparse.Namespace) -> int:
     from expkit.sweeps.sweep import defining
 
+    if options.jobs is not None and options.jobs < 1:
+        raise ConfigError(f"--jobs {options.jobs}: at least one experiment or arm is run at a time.")
     overrides = [word for word in options.words if "=" in word]
     changed = bool(defining(overrides))
     if options.write and (changed or options.scale != "default"):
@@ -56,7 +58,7 @@ def reproduce(options: argparse.Namespace) -> int:
         )
     experiments = chosen(options, [word for word in options.words if "=" not in word])
     try:
-        if options.jobs > 1 and len(experiments) > 1:
+        if (options.jobs or 1) > 1 and len(experiments) > 1:
             done = _in_processes(experiments, overrides, options)
         else:
             done = _here(experiments, overrides, changed, options)
@@ -125,6 +127,7 @@ def _here(
 
 def _one(experiment: str, overrides: Sequence[str], changed: bool, options: argparse.Namespace) -> dict[str, Any]:
     from expkit.studies import evidence
+    from expkit.studies.arms import at_a_time
     from expkit.studies.study import study
     from expkit.sweeps.sweep_job import Flags
 
@@ -136,6 +139,7 @@ def _one(experiment: str, overrides: Sequence[str], changed: bool, options: argp
         options.runs,
         Flags(debug=options.debug, quiet=quiet),
         changed,
+        options.jobs or (1 if options.scale == "smoke" else at_a_time(overrides)),
         say=lambda message: print(message, file=sys.stderr if options.json else sys.stdout, flush=True),
     )
     described = {**evidence.describe(studied), "scale": options.scale}
@@ -175,7 +179,7 @@ def _in_processes(
 
     threads = str(max(1, (os.cpu_count() or 1) // options.jobs))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    shared = ["--json", "--scale", options.scale, *(["--runs", options.runs] if options.runs else [])]
+    shared = ["--json", "--jobs", "1", "--scale", options.scale, *(["--runs", options.runs] if options.runs else [])]
     shared += ["--write"] if options.write else []
 
     def run(experiment: str) -> dict[str, Any]:

@@ -347,7 +347,7 @@ class _Keeper(lightning.Callback):
         allow_divergence: bool,
     ) -> None:
         self.training = training
-        self.points = points | stages.points
+        self.points = points | stages.evaluated
         self.stages = stages
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoint_steps = checkpoint_steps
@@ -383,6 +383,8 @@ class _Keeper(lightning.Callback):
         self.training.observer.advanced(step)
         if step in self.points:
             self._evaluate(trainer)
+        elif step in self.stages.points:
+            self._act(trainer)
         self._save_or_stop(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

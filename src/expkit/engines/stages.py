@@ -29,6 +29,11 @@ class Stages:
         """The steps at which one acts."""
         return frozenset(self._acting)
 
+    @property
+    def evaluated(self) -> frozenset[int]:
+        """Those of them at which the model is evaluated before."""
+        return frozenset(step for step, acting in self._acting.items() if not all(one.frequent for one in acting))
+
     def fresh_optimizer(self, step: int) -> bool:
         """Whether the optimizer starts anew after this step."""
         return any(one.fresh_optimizer for one in self._acting.get(step, ()))

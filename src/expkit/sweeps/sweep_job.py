@@ -62,6 +62,7 @@ class SweepJob:
         self.sweep: Sweep | None = None
         self.expected: int | None = None  # runs in all, where the sweeper knows
         self.outcomes: dict[int, Outcome] = {}
+        self.composed: list[tuple[list[str], Composed | ConfigError]] = []  # each run's overrides, and what they make
         self._given = {override.lstrip("+~").partition("=")[0] for override in given}
         self._shared = set(compose.expand(given))  # what the whole sweep has in common, with what a scale stands for
         self._settings: Mapping[str, Any] = {}
@@ -196,7 +197,15 @@ class SweepJob:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {key: value for key, value in self.__dict__.items() if key != "_composer"}
-        return {**kept, "sweep": None, "_view": None, "_following": None, "_open": ExitStack(), "outcomes": {}}
+        return {
+            **kept,
+            "sweep": None,
+            "_view": None,
+            "_following": None,
+            "_open": ExitStack(),
+            "outcomes": {},
+            "composed": [],
+        }
 
     def many(
         self,
@@ -232,6 +241,7 @@ class SweepJob:
         if self._is_dense(len(jobs)):
             self._run_dense(good, ids, executor or Inline())
             return [self.outcomes.get(n) or Outcome(None, None, job) for n, job in zip(numbers, own, strict=True)]
+        self.composed += zip(own, composed, strict=True)
         changed = self.sweep.add([Entry(n, job, ids.get(n)) for n, job in zip(numbers, named, strict=True)])
         if changed:
             view.note(f"{changed} runs have other code or settings than when the sweep was run before.")

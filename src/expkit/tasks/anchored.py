@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
+from expkit.analysis.squared_gradients import squared_gradients
 from expkit.data.base import Split
 from expkit.tasks.supervised import Classification
 
@@ -79,26 +79,18 @@ class AnchoredClassification(Classification):
     def fisher(self, split: Split, chunk: int = 32) -> dict[str, Tensor]:
         """The diagonal of the Fisher information, by parameter, exact in the expectation over classes.
 
-        Costs as much as `n_outputs` gradients for each example.
+        Costs as much as `n_outputs` gradients of all examples; where not all parameters are those of linear layers,
+        of each example by itself, `chunk` at a time.
         """
-        parameters = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
-        buffers = dict(self.model.named_buffers())
+        inputs = [split[column] for column in self.columns]
+        squares = squared_gradients(self.model, inputs, _roots, chunk)
+        return {name: square / len(split["input"]) for name, square in squares.items()}
 
-        def log_probability(parameters: dict[str, Tensor], example: tuple[Tensor, ...], label: Tensor) -> Tensor:
-            logits = functional_call(self.model, (parameters, buffers), tuple(one.unsqueeze(0) for one in example))
-            return label @ F.log_softmax(logits[0], dim=-1)
 
-        gradients = vmap(vmap(grad(log_probability), in_dims=(None, None, 0)), in_dims=(None, 0, None))
-        labels = torch.eye(self.n_outputs, device=split["input"].device, dtype=next(iter(parameters.values())).dtype)
-        n = len(split["input"])
-        totals = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-        for start in range(0, n, chunk):
-            part = {column: values[start : start + chunk] for column, values in split.items()}
-            probability = self.output(part).softmax(-1)
-            squares = gradients(parameters, tuple(part[column] for column in self.columns), labels)
-            for name, own in squares.items():
-                totals[name] += torch.einsum("nc,nc...->...", probability, own.square()) / n
-        return totals
+def _roots(logits: Tensor) -> Tensor:
+    """sqrt(p_c) log p_c of each class c, the roots as constants: squares of its gradients are what is to be summed."""
+    log_probability = F.log_softmax(logits, dim=-1)
+    return log_probability.detach().exp().sqrt() * log_probability
 
 
 def _buffer(kind: str, name: str) -> str:

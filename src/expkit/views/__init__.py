@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from expkit.views.view import View
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from expkit.outcome import Outcome
+    from expkit.sweeps.sweep import Sweep
     from expkit.views.sweep import SweepView
 
 
@@ -33,6 +35,18 @@ def many_runs(runs: Path, quiet: bool) -> SweepView:
     from expkit.views.sweep import SweepView
 
     return SweepView(runs, quiet)
+
+
+@contextmanager
+def arms(sweeps: Mapping[str, Sweep], quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Shows how far the arms of a study are, each with its sweep; gives a function to call with one that has ended."""
+    if quiet or not sys.stdout.isatty():
+        yield lambda name: None
+        return
+    from expkit.views.arms import ArmsView
+
+    with ArmsView(sweeps) as view:
+        yield view.ended
 
 
 def sweep_result(outcomes: Sequence[Outcome], sweep: str | None) -> None:

@@ -87,7 +87,7 @@ class Fit:
         self.trainings = trainings
         self.stages = Stages(trainings[0].callbacks, self.core.max_steps)
         self._changed: dict[int, Tensors] = {}  # by interventions at this step
-        self.core.points |= self.stages.points
+        self.core.points |= self.stages.evaluated
         self.allow_divergence = settings.allow_divergence
         self.population = population
         self.checkpoint: StackCheckpoint | None = None
@@ -133,6 +133,10 @@ class Fit:
             self.trainings[self.rows[0]].observer.advanced(core.step)  # for all: they advance together
             if core.step in core.points:
                 self._evaluate()
+            elif core.step in self.stages.points:
+                for place in range(len(self.rows)):
+                    self._act(place)
+                self._take_changes()
             if self.checkpoint is not None and self.checkpoint.due(core.step):
                 self._save()
         if self.rows:

@@ -1,0 +1,94 @@
+"""A study whose arms run side by side, as a person at a terminal sees it: one bar for all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from expkit.sweeps.events import EventReader
+from expkit.sweeps.sweep import Sweep
+from expkit.views.console import new_console
+
+LOOK = 0.5  # seconds between two looks at what the sweeps tell
+
+
+class ArmsView:
+    """As a context, shows how far the arms are; what is printed meanwhile appears above.
+
+    Args:
+        sweeps: of each arm, by its name, whether it has begun or not.
+    """
+
+    def __init__(self, sweeps: Mapping[str, Sweep]) -> None:
+        self._arms = {name: _Arm(sweep) for name, sweep in sweeps.items()}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="arms", daemon=True)
+        self._open = ExitStack()
+        self._progress = Progress(
+            TextColumn("[bold]{task.fields[done]}[/]/{task.total:.0f} arms"),
+            BarColumn(bar_width=None),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left:[/]"),
+            TimeRemainingColumn(compact=True),
+            console=new_console(),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=len(self._arms), done=0)
+
+    def __enter__(self) -> ArmsView:
+        self._open.enter_context(self._progress)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        self._open.close()
+
+    def ended(self, name: str) -> None:
+        """An arm is done."""
+        self._arms[name].fraction = 1.0
+
+    def _follow(self) -> None:
+        while not self._over.wait(LOOK):
+            for arm in self._arms.values():
+                arm.look()
+            fractions = [arm.fraction for arm in self._arms.values()]
+            self._progress.update(self._task, completed=sum(fractions), done=sum(each == 1.0 for each in fractions))
+
+
+class _Arm:
+    """How far one arm is, by the events of its sweep."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.fraction = 0.0
+        self._sweep = sweep
+        self._reader = EventReader(sweep.events)
+        self._reader.skip()
+        self._ended: set[int] = set()
+        self._chunks: dict[int, float] = {}  # runs that a chunk on its way is worth
+
+    def look(self) -> None:
+        if self.fraction == 1.0:
+            return
+        events = list(self._reader.new())
+        for event in events:
+            self._hear(event)
+        if events:  # by now its sweep is written down
+            runs = len(Sweep(self._sweep.folder).entries)
+            self.fraction = min(0.99, (len(self._ended) + sum(self._chunks.values())) / max(runs, 1))
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        if event["kind"] == "progress":
+            self._chunks.pop(event["chunk"], None)
+            if event["fraction"] is not None:
+                self._chunks[event["chunk"]] = event["runs"] * event["fraction"]
+        elif event["kind"] == "run" and event["state"] not in ("running", "waiting"):
+            self._ended.add(event["number"])
+        elif event["kind"] == "rows":
+            self._ended.update(event["numbers"])
