@@ -6,6 +6,7 @@ objects to be made. Nothing of the kind belongs into a configuration.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ DEEPEST = 50  # mappings and lists within each other
 LONGEST = 10_000  # characters of one value
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
 
 
@@ -31,6 +33,11 @@ def read(path: Path) -> Any:
     """
     check(path)
     return _parsed(path, *stamp(path))
+
+
+def written(values: Mapping[str, Any]) -> str:
+    """The text of a file that says this, in the order that it has."""
+    return yaml.dump(dict(values), Dumper=DUMPER, sort_keys=False)
 
 
 def check(path: Path) -> None:

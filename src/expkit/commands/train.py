@@ -115,10 +115,10 @@ def _only_json(as_json: bool) -> Iterator[None]:
 
 
 def _print_config(composed: Composed, as_json: bool) -> int:
-    import yaml
+    from expkit import yaml_files
 
     if as_json:
         print(json.dumps(composed.config, indent=2))
     else:
-        sys.stdout.write(yaml.safe_dump(composed.config, sort_keys=False))
+        sys.stdout.write(yaml_files.written(composed.config))
     return 0

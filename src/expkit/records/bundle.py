@@ -132,7 +132,7 @@ def content(record: Record, checkpoint: bool = True) -> dict[str, bytes | Path]:
     if (config.get("sweep") or {}).get("trial"):
         config["sweep"] = {**config["sweep"], "trial": dict.fromkeys(config["sweep"]["trial"])}  # a search's database
     files: dict[str, bytes | Path] = {
-        "config.yaml": yaml.safe_dump(config, sort_keys=False).encode(),
+        "config.yaml": yaml_files.written(config).encode(),
         "environment.json": _json(environment),
     }
     if changes:

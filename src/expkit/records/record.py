@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from expkit import launch, yaml_files
@@ -183,7 +182,7 @@ class Record:
             choices: the option that was chosen of each group.
         """
         before = read_json(self.folder / "status.json") or {}
-        write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        write_text(self.folder / "config.yaml", yaml_files.written(config))
         self._write_status(
             status="running",
             overrides=overrides,

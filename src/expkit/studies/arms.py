@@ -11,7 +11,8 @@ from expkit.records.store import Store
 from expkit.studies.plan import Arm
 from expkit.studies.swept import Sweeping, Swept
 from expkit.sweeps.executors.base import WorkerLostError
-from expkit.sweeps.executors.processes import Processes
+from expkit.sweeps.executors.calling import cores
+from expkit.sweeps.executors.processes import Processes, gpus
 from expkit.sweeps.sweep import FOLDER, Sweep, sweep_id
 from expkit.sweeps.sweep_job import Flags
 
@@ -20,12 +21,12 @@ MOST = 8
 
 
 def at_a_time(overrides: Sequence[str]) -> int:
-    """How many arms to run at once: one for each GPU or else core, but one where overrides say how runs are launched.
+    """How many arms to run at once: one for each GPU, or two for each core; one where overrides say how runs launch.
 
     Small networks hardly use two cores, and a program is compiled by one: two arms side by side are quicker than one
-    after the other.
+    after the other. Twice as many as there are cores share them evenly, though arms take unlike times.
     """
-    return 1 if _says_how(overrides) else min(Processes().workers, MOST)
+    return 1 if _says_how(overrides) else min(len(gpus()) or 2 * cores(), MOST)
 
 
 def sweep_all(

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from expkit import yaml_files
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.memory_error import is_out_of_memory
@@ -124,7 +123,7 @@ def run_dense(
     chunks = _missing(folder, jobs, runs)
     if not chunks:
         return
-    write_text(folder / "config.yaml", yaml.safe_dump(jobs[0].composed.config, sort_keys=False))
+    write_text(folder / "config.yaml", yaml_files.written(jobs[0].composed.config))
     for _ in range(TRIES):
         lost = []
         results = executor.run(DenseWorker(folder, sweep.events), chunks)
