@@ -100,7 +100,8 @@ class Project:
 
     def expkit(self, *arguments: str) -> tuple[Any, int, str]:
         """What a command printed (as JSON, if it was asked for that), its exit status, and what it said of errors."""
-        own = ["hydra/launcher=fused"] if arguments[0] == "reproduce" else []  # without starting processes
+        # Without starting processes, unless a test is about them.
+        own = ["hydra/launcher=fused"] if arguments[0] == "reproduce" and "--jobs" not in arguments else []
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main([*arguments, *own])

@@ -130,6 +130,7 @@ def test_several_at_once_and_those_that_are_stale(project: Project) -> None:
         (["--family", "empty"], "None of these experiments has claims."),
         (["tiny", "--write", "--scale", "smoke"], "as it is"),
         (["tiny", "optimizer.lrr=1"], "optimizer.lrr"),
+        (["tiny", "--jobs", "0"], "at least one"),
     ],
 )
 def test_what_cannot_be_reproduced(project: Project, arguments: list[str], message: str) -> None:

@@ -24,7 +24,7 @@ is 0; it is 1 if a run failed or a study could not be evaluated.
   expkit reproduce grokking_xor --write                  keep verdicts, figure and README beside study.py
   expkit reproduce --family dynamics --jobs 2
   expkit reproduce --all --scale smoke
-  expkit reproduce grokking_xor hydra/launcher=processes
+  expkit reproduce grokking_xor --jobs 1                 one arm after the other, with all cores for each
   expkit reproduce grokking_xor data.noise_rate=0        what the claims say of another configuration
 """
 
@@ -41,7 +41,12 @@ def add_reproduce_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stale", action="store_true", help="those of them whose evidence is stale or missing")
     parser.add_argument("--write", action="store_true", help="write results.json, figure.png and the README's table")
     parser.add_argument("--scale", default="default", help="size of the runs: smoke proves only that they run")
-    parser.add_argument("--jobs", type=int, metavar="N", help="so many experiments, or arms of one, at a time")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="so many experiments, or arms of one, at a time (default: two arms for each core)",
+    )
     parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
 
 

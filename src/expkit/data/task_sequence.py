@@ -30,6 +30,9 @@ class TaskSequence(Wrapper):
         replay: share of the examples of an epoch that are drawn from earlier tasks instead, all alike.
     """
 
+    not_evaluated = ("train",)
+    """The training examples of all tasks: to evaluate them now and then would take longer than the training."""
+
     def __init__(
         self,
         of: TensorData,

@@ -1,9 +1,12 @@
-"""The steps at which a run is evaluated, independent of epochs."""
+"""The steps at which a run is evaluated, independent of epochs, and what on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from expkit.data.base import Split, TensorData
 
 
 def evaluation_points(eval_at: Literal["log"] | int | Sequence[int], max_steps: int) -> frozenset[int]:
@@ -21,6 +24,12 @@ def evaluation_points(eval_at: Literal["log"] | int | Sequence[int], max_steps: 
     else:
         raise ValueError(f"eval_at is 'log', a number of steps, or a list of steps; got {eval_at!r}")
     return frozenset({0, max_steps, *between})
+
+
+def evaluated_splits(data: TensorData) -> dict[str, Split]:
+    """The splits that a run is evaluated on: all but those that the data name as `not_evaluated`."""
+    left_out = getattr(data, "not_evaluated", ())
+    return {name: split for name, split in data.splits.items() if name not in left_out}
 
 
 def fibonacci(limit: int) -> list[int]:

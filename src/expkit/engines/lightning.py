@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from expkit.data.base import Split, TensorData
 from expkit.engines.compiler import as_written, compiled_model
 from expkit.engines.conclusion import conclude
-from expkit.engines.evaluation_points import evaluation_points
+from expkit.engines.evaluation_points import evaluated_splits, evaluation_points
 from expkit.engines.ranks import all_ranks, lightning_environment
 from expkit.engines.stages import Stages
 from expkit.engines.training import State, Training
@@ -452,7 +452,7 @@ class _Keeper(lightning.Callback):
             _whole_parameters(trainer),
             _evaluating(training.task),
         ):
-            for split, values in training.data.splits.items():
+            for split, values in evaluated_splits(training.data).items():
                 metrics |= {f"{split}/{name}": value for name, value in training.task.evaluate(values).items()}
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if (measure := getattr(callback, "measure", None)) and not isinstance(callback, StepStatistic):

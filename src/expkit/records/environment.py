@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,14 @@ def environment() -> dict[str, Any]:
         "folder": os.getcwd(),
         "hardware": hardware(),
         "git": git(library.project() or library.root()),
-        "packages": dict(sorted((d.name, d.version) for d in metadata.distributions() if d.name)),
+        "packages": packages(),
     }
+
+
+@cache  # a sweep asks for each of its stacks, and what is imported stays as it is
+def packages() -> dict[str, str]:
+    """Versions of what is installed, by name."""
+    return dict(sorted((each.name, each.version) for each in metadata.distributions() if each.name))
 
 
 def hardware() -> dict[str, Any]:

@@ -64,7 +64,7 @@ def sweep_all(
     work = Sweeping(store, replace(flags, quiet=True), alone)
     sweeps = {arm.name: Sweep(store.root / FOLDER / sweep_id(experiment, arm.overrides)) for arm in arms}
     found: dict[int, Swept] = {}
-    with views.arms(sweeps, flags.quiet) as ended:
+    with views.many_arms(sweeps, flags.quiet) as ended:
         for place, came in Processes(jobs).run(work, arms):
             arm = arms[place]
             if isinstance(came, WorkerLostError):

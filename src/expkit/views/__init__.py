@@ -38,7 +38,7 @@ def many_runs(runs: Path, quiet: bool) -> SweepView:
 
 
 @contextmanager
-def arms(sweeps: Mapping[str, Sweep], quiet: bool) -> Iterator[Callable[[str], None]]:
+def many_arms(sweeps: Mapping[str, Sweep], quiet: bool) -> Iterator[Callable[[str], None]]:
     """Shows how far the arms of a study are, each with its sweep; gives a function to call with one that has ended."""
     if quiet or not sys.stdout.isatty():
         yield lambda name: None

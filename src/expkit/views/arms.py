@@ -25,7 +25,7 @@ class ArmsView:
     """
 
     def __init__(self, sweeps: Mapping[str, Sweep]) -> None:
-        self._arms = {name: _Arm(sweep) for name, sweep in sweeps.items()}
+        self._arms = {name: ArmProgress(sweep) for name, sweep in sweeps.items()}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="arms", daemon=True)
         self._open = ExitStack()
@@ -62,7 +62,7 @@ class ArmsView:
             self._progress.update(self._task, completed=sum(fractions), done=sum(each == 1.0 for each in fractions))
 
 
-class _Arm:
+class ArmProgress:
     """How far one arm is, by the events of its sweep."""
 
     def __init__(self, sweep: Sweep) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from expkit.data.base import Split, TensorData
-from expkit.engines.evaluation_points import evaluation_points
+from expkit.engines.evaluation_points import evaluated_splits, evaluation_points
 from expkit.engines.fused import dropout
 from expkit.engines.fused.blocks import block_size
 from expkit.engines.fused.cache_size import cache_size
@@ -84,6 +84,7 @@ class StackedTraining:
             _require_plain_batches(one)
         self.max_steps = settings.steps(data[0])
         self.points = evaluation_points(settings.eval_at, self.max_steps)
+        self.evaluated = frozenset(evaluated_splits(data[0]))
         self.stack: Stack = stack(tasks, data).to(self.device)
         self.data, self.seeds = list(data), list(seeds)
         # Runs on the same data and with the same seed, as those of a sweep of learning rates, take the same batches.
@@ -136,6 +137,7 @@ class StackedTraining:
         return {
             f"{split}/{name}": values
             for split, columns in self.stack.splits.items()
+            if split in self.evaluated
             for name, values in self.program.evaluate(
                 self.stack, columns, self.stack.shared[split], examples=examples, runs=self._runs_at_once(split)
             ).items()
