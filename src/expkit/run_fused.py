@@ -82,6 +82,8 @@ def run_fused(
     return records
 
 
+SHOWN_EVERY = 0.2
+"""Seconds between two writes of a run's metrics, for each run of a stack: a write takes some milliseconds."""
 ENDING = 15.0
 """Seconds in which a worker that has lost its sweep saves and ends (see `expkit.sweeps.executors.processes`)."""
 
@@ -191,7 +193,7 @@ def _trainings(members: Sequence[_Member]) -> list[Training]:
             task=task,
             data=data,
             seed=config["seed"],
-            log=MetricLog(member.record.metrics_file),
+            log=MetricLog(member.record.metrics_file, interval=max(2.0, SHOWN_EVERY * len(members))),
             folder=member.record.folder,
             callbacks=build_callbacks(config),
         )
