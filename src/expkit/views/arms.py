@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from expkit.sweeps.events import EventReader
 from expkit.sweeps.sweep import Sweep
@@ -33,8 +33,6 @@ class ArmsView:
             TextColumn("[bold]{task.fields[done]}[/]/{task.total:.0f} arms"),
             BarColumn(bar_width=None),
             TimeElapsedColumn(),
-            TextColumn("[dim]left:[/]"),
-            TimeRemainingColumn(compact=True),
             console=new_console(),
             transient=True,
         )
