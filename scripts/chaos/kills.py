@@ -42,6 +42,7 @@ DENSE = (
 PROCESSES = (
     *SWEEP, "trainer.max_steps=60", "trainer.checkpoint_steps=5", "hydra/launcher=processes", "hydra.launcher.n_jobs=2",
 )  # fmt: skip
+STUDY = ("reproduce", "neural_collapse_deep_linear", "--scale", "smoke", "--jobs", "2")
 BEFORE = (*TRAINING, "callbacks=none", "trainer.max_steps=3", "seed=99")
 
 
@@ -82,6 +83,7 @@ def long_version() -> dict[bool, list[Case]]:
         False: [
             Case("one run, in a new interpreter", ONE_RUN, 12),
             Case("a sweep over two processes", PROCESSES, 8),
+            Case("a study whose arms run side by side", STUDY, 8),
         ],
     }
 

@@ -23,6 +23,7 @@ from expkit.records.record import FINISHED, Record
 from expkit.records.store import Store
 from expkit.run import build_callbacks, can_go_on, load_torch, tell_damage, torch_facts
 from expkit.run_loggers import RunLoggers
+from expkit.sweeps.executors.processes import ENDING
 from expkit.sweeps.pruning import reporter
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def run_fused(
 
 SHOWN_EVERY = 0.2
 """Seconds between two writes of a run's metrics, for each run of a stack: a write takes some milliseconds."""
-ENDING = 15.0
-"""Seconds in which a worker that has lost its sweep saves and ends (see `expkit.sweeps.executors.processes`)."""
 
 
 @dataclass(frozen=True)

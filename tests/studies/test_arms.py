@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def test_one_that_is_killed_is_told_of_and_goes_on(project: Project) -> None:
     (done,), status, said = project.expkit("reproduce", "tiny", "model.refused=1", "--jobs", "2", "--json")
     assert status == 0, said
     assert done["runs"] == 6
+
+
+def test_one_whose_last_worker_is_still_saving_waits_for_it(project: Project) -> None:
+    assert project.expkit("reproduce", "tiny")[1] == 0
+    (sweep, _) = project.folder.glob("runs/.sweeps/*")
+    held, saved = threading.Event(), threading.Event()
+
+    def worker() -> None:
+        with Sweep(sweep).claim():
+            held.set()
+            saved.wait(1)
+
+    threading.Thread(target=worker).start()
+    assert held.wait(10)
+    _, status, said = project.expkit("reproduce", "tiny")
+    assert status == 0, said
 
 
 def test_a_mistake_of_an_arm_is_told_as_it_is_without_processes(project: Project) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from expkit.compose import Composed
@@ -14,6 +14,7 @@ from expkit.records.store import Store
 from expkit.studies.plan import Arm
 from expkit.studies.runs import ENDED
 from expkit.sweeps.dense import rows
+from expkit.sweeps.executors.processes import ENDING
 from expkit.sweeps.multirun import multirun
 from expkit.sweeps.sweep_job import Flags, SweepJob
 
@@ -64,9 +65,11 @@ class Sweeping:
     given: tuple[str, ...] = ()
 
     def __call__(self, arm: Arm) -> Swept:
+        # A worker whose study was killed saves for a moment, and has the arm's sweep until then.
+        flags = replace(self.flags, patience=ENDING)
         logger = [] if any(o.lstrip("+~").startswith("logger") for o in arm.overrides) else ["logger=none"]
         overrides = [*arm.overrides, *self.given, *logger, recorded_in(self.store.root)]
-        job = SweepJob(overrides, self.flags)
+        job = SweepJob(overrides, flags)
         multirun(overrides, job)
         assert job.sweep is not None
         dense = rows(job.sweep)

@@ -103,8 +103,11 @@ class Sweep:
     # What follows is for the one process that works on the sweep.
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self, patience: float = 0.0) -> Iterator[None]:
         """Makes this process the only one that works on the sweep.
+
+        Args:
+            patience: seconds to wait for another one that does.
 
         Raises:
             UserError: another one does.
@@ -113,7 +116,7 @@ class Sweep:
         lock = self._lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout:
             pid = (read_json(self.folder / "sweep.json") or {}).get("pid")
             raise UserError(

@@ -46,6 +46,7 @@ class Flags:
     force: bool = False
     debug: bool = False
     quiet: bool = False
+    patience: float = 0.0  # seconds to wait for another process that works on the sweep
 
 
 class SweepJob:
@@ -102,7 +103,7 @@ class SweepJob:
             "cwd": str(Path.cwd()),
         }
         self.sweep = Sweep(Path(config.paths.runs) / FOLDER / (settings["name"] or sweep_id(name, self.overrides)))
-        self._open.enter_context(self.sweep.claim())
+        self._open.enter_context(self.sweep.claim(self.flags.patience))
 
     def __enter__(self) -> SweepJob:
         return self

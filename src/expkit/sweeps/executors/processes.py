@@ -22,6 +22,7 @@ from expkit.sweeps.executors.calling import STOPPED, answer, cores, pack, result
 
 SAVE_SECONDS = 10.0  # for what has begun to stop by itself
 END_SECONDS = 3.0  # after that, for it to end at once
+ENDING = SAVE_SECONDS + END_SECONDS + 2.0  # until a worker is gone that has lost its parent
 LOOK_SECONDS = 1.0  # between two looks for workers that went without a word
 
 
