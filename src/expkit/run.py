@@ -97,11 +97,14 @@ def run(composed: Composed, observer: Observer | None = None, force: bool = Fals
 
 
 def load_torch() -> None:
-    """Imports what a training needs, with the garbage collector off.
+    """Imports what a training needs, with the garbage collector off, if that has not been done.
 
     Importing makes a million objects that stay. Looking through them for garbage again and again, and once more at the
-    end of the process, takes a third of the time that importing torch and Lightning takes in all.
+    end of the process, takes a third of the time that importing torch and Lightning takes in all. To freeze them again
+    before a later training would keep the garbage of earlier ones for ever.
     """
+    if "expkit.engines.lightning" in sys.modules:
+        return
     if "OMP_WAIT_POLICY" not in os.environ:
         # Threads of GNU's OpenMP wait for the next step in a loop, for many milliseconds. Where another process wants
         # the core, a step then takes ten to a hundred times as long; after this many turns the thread sleeps instead.

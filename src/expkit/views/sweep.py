@@ -40,6 +40,7 @@ class SweepView:
         self.total = 0
         self.labels: dict[int, str] = {}
         self._states: dict[int, str] = {}
+        self._counts: Counter[str] = Counter()  # of the states: to count them anew at each event takes ever longer
         self._cached = 0
         self._fractions: dict[int, tuple[int, float]] = {}  # chunk -> its runs, and how much of them is done
         self._began = time.monotonic()
@@ -75,9 +76,10 @@ class SweepView:
                 if event["fraction"] is not None:
                     self._fractions[event["chunk"]] = event["runs"], event["fraction"]
             elif event["kind"] == "rows":
-                self._states |= dict(zip(event["numbers"], event["states"], strict=True))
+                for number, state in zip(event["numbers"], event["states"], strict=True):
+                    self._set(number, state)
             elif event["kind"] == "run":
-                self._states[event["number"]] = event["state"]
+                self._set(event["number"], event["state"])
                 if event["state"] == "failed":
                     self._failed(event)
                 elif event["state"] != "running":
@@ -97,6 +99,12 @@ class SweepView:
             if self._progress is not None:
                 self._progress.stop()
                 self._progress = None
+
+    def _set(self, number: int, state: str) -> None:
+        if number in self._states:
+            self._counts[self._states[number]] -= 1
+        self._states[number] = state
+        self._counts[state] += 1
 
     def _ended(self, event: Mapping[str, Any]) -> None:
         if self.quiet or (self.total > LINES and event["state"] == "complete"):
@@ -141,7 +149,7 @@ class SweepView:
         self._progress.start()
 
     def _update(self) -> None:
-        counts = Counter(self._states.values())
+        counts = self._counts.copy()
         running = counts.pop("running", 0)
         ended = sum(counts.values())
         begun = sum(runs * fraction for runs, fraction in self._fractions.values())

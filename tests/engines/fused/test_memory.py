@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from expkit.engines.fused.stacked_training import StackedTraining
 from expkit.engines.observer import Observer
 from expkit.memory_error import is_out_of_memory
 from expkit.records.record import Record
+from expkit.run import load_torch
 from expkit.run_fused import run_fused
 
 TOO_MUCH = 2**50
@@ -36,6 +39,18 @@ def test_allocators_that_have_nothing_left_are_recognized(allocate: Callable[[],
     with pytest.raises(OutOfMemory, match="7 runs at once") as caught, recognized_out_of_memory(7):
         allocate()
     assert is_out_of_memory(caught.value.__cause__)  # type: ignore[arg-type]
+
+
+def test_the_garbage_of_an_earlier_training_is_not_kept() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.own = self
+
+    load_torch()
+    left = weakref.ref(Cycle())
+    load_torch()
+    gc.collect()
+    assert left() is None
 
 
 def test_other_errors_pass() -> None:
