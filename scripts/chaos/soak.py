@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from report import Row
-from watching import growth, slowdown, watched
+from watching import growth, reference, slowdown, watched
 
 MINUTES = 20
 TINY = ["data=two_moons", "data.n_train=32", "data.n_test=32", "model=mlp", "model.width=4", "trainer.max_steps=20"]
@@ -39,7 +39,7 @@ def campaign(folder: Path, short: bool) -> Iterator[Row]:
     ends, counts, broken = told["ends"], told["counts"], told["broken"]
     broken += [f"it ended with {status}: {said}"] if status else []
     during = [one for one in samples if ends[0] <= one.time <= ends[-1]]
-    ratio, slower = (1.0, []) if short else slowdown(samples, ends)
+    ratio, slower = (1.0, []) if short else slowdown(samples, ends, told["references"])
     broken += [] if short else growth(during)
     peak = max(one.memory for one in samples) / 2**20
     seen = f"{took / 60:.1f} min; rate at the end / at first {ratio:.2f}; {peak:,.0f} MiB, "
@@ -52,6 +52,7 @@ def soak(folder: Path, seconds: float) -> None:
     """Works so long, and writes down what it did."""
     os.environ["WANDB_MODE"] = "offline"
     ends: list[float] = []
+    references: list[float] = []
     counts: Counter[str] = Counter()
     broken: list[str] = []
     deadline = time.monotonic() + seconds
@@ -62,8 +63,10 @@ def soak(folder: Path, seconds: float) -> None:
             counts[command[0]] += 1
         if len(ends) % ROUNDS == ROUNDS - 1:
             shutil.rmtree(folder / "runs")
+        references.append(reference())
         ends.append(time.time())
-    (folder / "told.json").write_text(json.dumps({"ends": ends, "counts": counts, "broken": broken[:20]}))
+    told = {"ends": ends, "references": references, "counts": counts, "broken": broken[:20]}
+    (folder / "told.json").write_text(json.dumps(told))
 
 
 def a_round(runs: Path, number: int) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import subprocess
 import time
 from collections.abc import Sequence
@@ -82,11 +83,28 @@ def growth(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def slowdown(samples: Sequence[Sample], ends: Sequence[float]) -> tuple[float, list[str]]:
+def reference() -> float:
+    """Seconds of processor time that a fixed piece of work takes now; it makes nothing that is left behind.
+
+    On a machine that others use, too, a second of processor time does up to a half more or less from minute to minute.
+    """
+    began = time.process_time()
+    block, total = bytes(2**20), 0
+    for number in range(200_000):
+        total += number
+    for _ in range(10):
+        hashlib.blake2b(block).digest()
+    return time.process_time() - began
+
+
+def slowdown(
+    samples: Sequence[Sample], ends: Sequence[float], references: Sequence[float] = ()
+) -> tuple[float, list[str]]:
     """The rate in the last tenth by that in the first, per second of processor time: others may be using the machine.
 
     Args:
         ends: when each piece of work was done, in seconds since the epoch.
+        references: what `reference` said after each; what it says of the machine is taken out.
     """
     marks = _marks(samples, sorted(ends))
     tenth = len(ends) / 10
@@ -97,6 +115,9 @@ def slowdown(samples: Sequence[Sample], ends: Sequence[float]) -> tuple[float, l
     first = (begun[0][0] - marks[0][0]) / (begun[0][1] - marks[0][1])
     last = (marks[-1][0] - left[-1][0]) / (marks[-1][1] - left[-1][1])
     ratio = last / first
+    if references:
+        few = max(1, len(references) // 10)
+        ratio *= median(references[-few:]) / median(references[:few])
     return ratio, [f"the rate in the last tenth is {ratio:.2f} of that in the first"] if ratio < 0.9 else []
 
 
