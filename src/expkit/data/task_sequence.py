@@ -28,10 +28,8 @@ class TaskSequence(Wrapper):
         n_tasks: how many there are.
         epochs_per_task: after which the next one begins.
         replay: share of the examples of an epoch that are drawn from earlier tasks instead, all alike.
+        evaluate_train: whether runs are evaluated on the training examples, which are those of all tasks, too.
     """
-
-    not_evaluated = ("train",)
-    """The training examples of all tasks: to evaluate them now and then would take longer than the training."""
 
     def __init__(
         self,
@@ -40,6 +38,7 @@ class TaskSequence(Wrapper):
         n_tasks: int = 5,
         epochs_per_task: int = 10,
         replay: float = 0.0,
+        evaluate_train: bool = True,
         batch_size: int | Literal["full"] = "full",
         seed: int = 0,
     ) -> None:
@@ -52,6 +51,7 @@ class TaskSequence(Wrapper):
         if not 0 <= replay < 1:
             raise ValueError(f"replay is a share from 0 to below 1, got {replay}")
         self.n_tasks, self.epochs_per_task, self.replay = n_tasks, epochs_per_task, replay
+        self.not_evaluated = () if evaluate_train else ("train",)
 
     @abstractmethod
     def tasks(self, splits: dict[str, Split]) -> list[dict[str, Split]]:
