@@ -42,7 +42,7 @@ DENSE = (
 PROCESSES = (
     *SWEEP, "trainer.max_steps=60", "trainer.checkpoint_steps=5", "hydra/launcher=processes", "hydra.launcher.n_jobs=2",
 )  # fmt: skip
-STUDY = ("reproduce", "neural_collapse_deep_linear", "--scale", "smoke", "--jobs", "2")
+STUDY = ("reproduce", "deep_interest_network", "--scale", "smoke", "--jobs", "2")
 BEFORE = (*TRAINING, "callbacks=none", "trainer.max_steps=3", "seed=99")
 
 

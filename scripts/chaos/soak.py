@@ -94,8 +94,9 @@ def wrong_with(command: list[str]) -> str | None:
             status = main(command)
         except BaseException as error:
             return f"{command}: {type(error).__name__}: {error}"
-    expected = 2 if "model.widht=3" in command else 1 if "optimizer.lr=0.1,1e30" in command else 0
-    return None if status == expected else f"{command} ended with {status}: {said.getvalue()[-200:]}"
+    # At such a learning rate most networks diverge; one whose units have all died keeps a loss that is finite.
+    expected = {2} if "model.widht=3" in command else {0, 1} if "optimizer.lr=0.1,1e30" in command else {0}
+    return None if status in expected else f"{command} ended with {status}: {said.getvalue()[-200:]}"
 
 
 if __name__ == "__main__":
