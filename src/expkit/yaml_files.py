@@ -32,7 +32,7 @@ def read(path: Path) -> Any:
         ConfigError: it cannot be read, or is no such file.
     """
     check(path)
-    return _parsed(path, *stamp(path))
+    return _parsed(path)
 
 
 def written(values: Mapping[str, Any]) -> str:
@@ -89,7 +89,7 @@ def _check(path: Path, mtime_ns: int, size: int) -> None:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _parsed(path: Path, mtime_ns: int, size: int) -> Any:
+def _parsed(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except yaml.YAMLError as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from expkit import compose
+from expkit.compose import Composed
 from expkit.errors import ConfigError
 from expkit.identity import run_id
+from expkit.studies.claims import study_file
 from expkit.studies.plan import Arm, config_files, ids, plan
 
 
@@ -15,6 +17,18 @@ def test_the_first_experiments_study_is_its_ten_seeds() -> None:
     assert len(arm.jobs) == 10
     alone = [run_id(compose.compose(["experiment=grokking_xor", f"seed={seed}"]).config) for seed in range(10)]
     assert ids(arm) == alone
+
+
+@pytest.mark.parametrize("experiment", sorted(filter(study_file, compose.experiments())))
+def test_every_arm_has_what_a_scale_sets(experiment: str) -> None:
+    """An arm may have another model or data set than the experiment, and so lack a key."""
+    for scale in compose.experiment_config(experiment).get("scales") or {}:
+        arms = {
+            tuple(o for o in arm.overrides if "." not in o.partition("=")[0]): arm for arm in plan(experiment, scale)
+        }
+        for arm in arms.values():  # one of each choice of pieces
+            (one,) = arm.composed([0])
+            assert isinstance(one, Composed), f"scale={scale}, arm {arm.name}: {one}"
 
 
 def test_an_arm_of_a_large_sweep_is_told_by_runs_that_are_spread_evenly() -> None:

@@ -29,6 +29,7 @@ def list(options: argparse.Namespace) -> None:
         entries = [entry for entry in entries if entry["family"] == options.family]
     for word in options.words:
         entries = [entry for entry in entries if word.lower() in json.dumps(entry).lower()]
+    entries = [_with_staleness(entry) for entry in entries]
     if options.json:
         print(json.dumps(entries, indent=2))
         return
@@ -45,7 +46,7 @@ def show(options: argparse.Namespace) -> None:
 
     raw = compose.experiment_config(options.experiment)
     composed = compose.compose([f"experiment={options.experiment}"])
-    entry = _entry(options.experiment, raw)
+    entry = _with_staleness(_entry(options.experiment, raw))
     runs = _runs(options.experiment, options.runs)
     if options.json:
         print(
@@ -81,8 +82,8 @@ def paper_of(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The stable fields of `expkit list --json`; claims and verdicts are those of the experiment's evidence."""
-    from expkit.studies.evidence import evidence, is_stale
+    """The stable fields of `expkit list --json` but 'stale'; claims and verdicts are those of its evidence."""
+    from expkit.studies.evidence import evidence
 
     paper = paper_of(config)
     found = evidence(name)
@@ -94,8 +95,14 @@ def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
         "finding": paper.get("finding"),
         "claims": [claim.get("claim") for claim in claims],
         "verdicts": [claim.get("verdict") for claim in claims],
-        "stale": is_stale(name),
     }
+
+
+def _with_staleness(entry: dict[str, Any]) -> dict[str, Any]:
+    """With whether its evidence is of other runs or claims; after an edit that may take a while to find out."""
+    from expkit.studies.evidence import is_stale
+
+    return {**entry, "stale": is_stale(entry["name"])}
 
 
 def _place(entry: dict[str, Any]) -> tuple[bool, str, str]:

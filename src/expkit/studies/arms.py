@@ -13,7 +13,7 @@ from expkit.studies.swept import Sweeping, Swept
 from expkit.sweeps.executors.base import WorkerLostError
 from expkit.sweeps.executors.calling import cores
 from expkit.sweeps.executors.processes import Processes, gpus
-from expkit.sweeps.sweep import FOLDER, Sweep, sweep_id
+from expkit.sweeps.sweep import FOLDER, Sweep, runs, sweep_id
 from expkit.sweeps.sweep_job import Flags
 
 MOST = 8
@@ -55,7 +55,7 @@ def sweep_all(
     if jobs == 1:
         here = []
         for arm in arms:
-            say(f"{experiment}: {_runs(len(arm.jobs))}{f' of arm {arm.name}' if len(arms) > 1 else ''}")
+            say(f"{experiment}: {runs(len(arm.jobs))}{f' of arm {arm.name}' if len(arms) > 1 else ''}")
             here.append(Sweeping(store, flags)(arm))
         return here
     say(f"{experiment}: {len(arms)} arms, {jobs} at a time")
@@ -74,13 +74,9 @@ def sweep_all(
                 )
             found[place] = came
             ended(arm.name)
-            say(f"{experiment}: arm {arm.name} is done, {_runs(len(came.frame))}")
+            say(f"{experiment}: arm {arm.name} is done, {runs(len(came.frame))}")
     return [found[place] for place in range(len(arms))]
 
 
 def _says_how(overrides: Sequence[str]) -> bool:
     return any(override.lstrip("+~").startswith(("hydra/launcher", "hydra.launcher")) for override in overrides)
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{'' if count == 1 else 's'}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expkit.records.files import write_text
+from expkit.sweeps.sweep import runs
 
 BEGIN = "<!-- written by `expkit reproduce --write`: what stands up to the end mark is overwritten -->"
 END = "<!-- end of what `expkit reproduce --write` writes -->"
@@ -54,7 +55,7 @@ def block(facts: Mapping[str, Any], has_figure: bool) -> str:
     count = sum(arm["count"] for arm in rests["runs"].values())
     lines += [
         "",
-        f"`expkit reproduce {facts['experiment']}` on {facts['date']}: {count:,} run{'' if count == 1 else 's'}, "
+        f"`expkit reproduce {facts['experiment']}` on {facts['date']}: {runs(count)}, "
         f"torch {packages['torch'].partition('+')[0]}, Python {packages['python']}, "
         f"{machine['cores']} cores of {' '.join(machine['cpu'].split())}.",
         "Run ids, code and packages are in [results.json](results.json).",

@@ -278,8 +278,8 @@ def varied(jobs: Iterable[Sequence[str]]) -> set[str]:
 
 
 def runs(count: int) -> str:
-    """1 run, 2 runs."""
-    return f"{count} run{'' if count == 1 else 's'}"
+    """1 run, 2,000 runs."""
+    return f"{count:,} run{'' if count == 1 else 's'}"
 
 
 def _brief(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> str:

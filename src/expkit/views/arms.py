@@ -6,13 +6,13 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from expkit.sweeps.events import EventReader
 from expkit.sweeps.sweep import Sweep
 from expkit.views.console import new_console
+from expkit.views.heard import Heard
 
 LOOK = 0.5  # seconds between two looks at what the sweeps tell
 
@@ -68,25 +68,14 @@ class ArmProgress:
         self._sweep = sweep
         self._reader = EventReader(sweep.events)
         self._reader.skip()
-        self._ended: set[int] = set()
-        self._chunks: dict[int, float] = {}  # runs that a chunk on its way is worth
+        self._heard = Heard()
 
     def look(self) -> None:
         if self.fraction == 1.0:
             return
         events = list(self._reader.new())
         for event in events:
-            self._hear(event)
+            self._heard.hear(event)
         if events:  # by now its sweep is written down
             runs = len(Sweep(self._sweep.folder).entries)
-            self.fraction = min(0.99, (len(self._ended) + sum(self._chunks.values())) / max(runs, 1))
-
-    def _hear(self, event: Mapping[str, Any]) -> None:
-        if event["kind"] == "progress":
-            self._chunks.pop(event["chunk"], None)
-            if event["fraction"] is not None:
-                self._chunks[event["chunk"]] = event["runs"] * event["fraction"]
-        elif event["kind"] == "run" and event["state"] not in ("running", "waiting"):
-            self._ended.add(event["number"])
-        elif event["kind"] == "rows":
-            self._ended.update(event["numbers"])
+            self.fraction = min(0.99, (self._heard.ended + self._heard.begun) / max(runs, 1))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from expkit.records.record import Record
 from expkit.views import text
+from expkit.views.heard import Heard
 from expkit.views.view import View
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ class SweepView:
         self.quiet = quiet
         self.total = 0
         self.labels: dict[int, str] = {}
-        self._states: dict[int, str] = {}
-        self._counts: Counter[str] = Counter()  # of the states: to count them anew at each event takes ever longer
+        self._heard = Heard()
         self._cached = 0
-        self._fractions: dict[int, tuple[int, float]] = {}  # chunk -> its runs, and how much of them is done
         self._began = time.monotonic()
         self._said = self._began
         self._lock = threading.RLock()
@@ -69,17 +68,10 @@ class SweepView:
     def hear(self, event: Mapping[str, Any]) -> None:
         """An event of the sweep."""
         with self._lock:
+            self._heard.hear(event)
             if event["kind"] == "note":
                 self.note(str(event["text"]))
-            elif event["kind"] == "progress":
-                self._fractions.pop(event["chunk"], None)
-                if event["fraction"] is not None:
-                    self._fractions[event["chunk"]] = event["runs"], event["fraction"]
-            elif event["kind"] == "rows":
-                for number, state in zip(event["numbers"], event["states"], strict=True):
-                    self._set(number, state)
             elif event["kind"] == "run":
-                self._set(event["number"], event["state"])
                 if event["state"] == "failed":
                     self._failed(event)
                 elif event["state"] != "running":
@@ -99,12 +91,6 @@ class SweepView:
             if self._progress is not None:
                 self._progress.stop()
                 self._progress = None
-
-    def _set(self, number: int, state: str) -> None:
-        if number in self._states:
-            self._counts[self._states[number]] -= 1
-        self._states[number] = state
-        self._counts[state] += 1
 
     def _ended(self, event: Mapping[str, Any]) -> None:
         if self.quiet or (self.total > LINES and event["state"] == "complete"):
@@ -149,17 +135,13 @@ class SweepView:
         self._progress.start()
 
     def _update(self) -> None:
-        counts = self._counts.copy()
-        running = counts.pop("running", 0)
-        ended = sum(counts.values())
-        begun = sum(runs * fraction for runs, fraction in self._fractions.values())
-        under_way = min(begun, float(self.total - self._cached - ended))
+        counts, ended = self._heard.counts, self._heard.ended
+        under_way = min(self._heard.begun, float(self.total - self._cached - ended))
         elapsed = time.monotonic() - self._began
         work = ended + under_way  # in runs; what was done already says nothing about the time that is left
         left = elapsed * (self.total - self._cached - work) / work if work > 0 else None
         parts = [f"{self._cached} done already"] if self._cached else []
         parts += [f"{counts[state]} {state}" for state in ORDER if counts[state]]
-        parts += [f"{running} running"] if running else []
         rate = f"{text.number(work / elapsed)} runs/s" if work > 0 and elapsed > 1 else ""
         remaining = f"{rate}  {text.duration(left)} left" if left is not None and elapsed > 1 else rate
         if self._progress is not None:

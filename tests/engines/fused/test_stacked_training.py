@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,17 @@ def test_runs_that_take_the_same_batches_are_handed_them_once(tmp_path: Path) ->
         assert float(loss) == pytest.approx(alone(runs[number], tmp_path / str(number))[1][-1]["test/loss"], rel=1e-10)
 
 
-def test_what_runs_share_is_built_once() -> None:
+def test_what_runs_share_is_read_and_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = configs("data=two_moons", sweep=["seed=0"])
     (other,) = configs("data=two_moons", "data.seed=0", sweep=["seed=1"])
     runs = [
         {**config, "optimizer": {**config["optimizer"], "lr": 1e-5 * n}} for n in range(2000) for config in (one, other)
     ]
+    read: list[int] = []
+    dumps = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda part, **how: read.append(id(part)) or dumps(part, **how))
     builds = build_all(runs)
+    assert len(read) == len(set(read)) <= 8  # data, model, transforms and task of two configurations
     assert len(builds.tasks) == len(builds.data) == 4000
     assert [len(set(map(id, each))) for each in (builds.tasks[::2], builds.tasks[1::2], builds.data)] == [1, 1, 1]
     assert builds.tasks[0] is not builds.tasks[1]
