@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from expkit.comparing.directions import Metric
 from expkit.comparing.groups import Groups
 from expkit.comparing.statistics import Difference, Interval, difference, holm
+from expkit.comparing.student_t import quantile
 
 if TYPE_CHECKING:
     import polars
@@ -133,7 +134,6 @@ def _at(rows: polars.DataFrame, step: int) -> polars.DataFrame:
 def _intervals(values: polars.DataFrame) -> dict[int, Interval]:
     import numpy as np
     import polars
-    from scipy.special import stdtrit
 
     value = polars.col("value").cast(polars.Float64).fill_nan(None)
     found = values.group_by("_group").agg(
@@ -142,7 +142,11 @@ def _intervals(values: polars.DataFrame) -> dict[int, Interval]:
     found = found.filter(polars.col("n") > 0)
     n, mean = found["n"].to_numpy(), found["mean"].to_numpy()
     with np.errstate(invalid="ignore"):
-        half = stdtrit(n - 1.0, 0.975) * found["std"].fill_null(math.nan).to_numpy() / np.sqrt(n)
+        half = (
+            np.array([quantile(k, 0.975) for k in (n - 1.0).tolist()])
+            * found["std"].fill_null(math.nan).to_numpy()
+            / np.sqrt(n)
+        )
     half = np.where(n > 1, half, math.nan)
     return {
         int(group): Interval(float(m), float(m - h), float(m + h), int(count))

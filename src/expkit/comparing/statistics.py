@@ -7,7 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # not scipy.stats, which takes longer to import than a table to print
+
+from expkit.comparing import student_t
 
 LEVEL = 0.95
 
@@ -106,10 +107,10 @@ def _welch(one: np.ndarray, other: np.ndarray) -> Difference:
 
 
 def _half(error: float, freedom: float) -> float:
-    return float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    return student_t.quantile(freedom, (1 + LEVEL) / 2) * error
 
 
 def _p_value(mean: float, error: float, freedom: float) -> float:
     if error <= 1e-15 * abs(mean):  # all differences are equal, but for rounding
         return 1.0 if mean == 0 else 0.0
-    return float(2 * stdtr(freedom, -abs(mean) / error))
+    return 2 * student_t.cumulative(freedom, -abs(mean) / error)

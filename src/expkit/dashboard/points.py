@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars
 from numpy.typing import NDArray
+
+from expkit.comparing.student_t import quantile
 
 POINTS = 6000
 """In all curves of a figure."""
@@ -47,8 +50,6 @@ def mean_and_band(frame: polars.DataFrame, metric: str, by: Sequence[str]) -> po
     Returns:
         Columns `by`, 'mean', 'low', 'high', 'runs', sorted by `by`; low = high = mean where there is one run.
     """
-    from scipy.special import stdtrit
-
     finite = frame.filter(polars.col(metric).is_finite())
     means = (
         finite.group_by(by, maintain_order=True)
@@ -60,7 +61,7 @@ def mean_and_band(frame: polars.DataFrame, metric: str, by: Sequence[str]) -> po
         .sort(by)
     )
     runs = means["runs"].to_numpy()
-    half = np.where(runs > 1, stdtrit(np.maximum(runs - 1.0, 1.0), 0.975) / np.sqrt(runs), 0.0)
+    half = np.array([quantile(n - 1, 0.975) / math.sqrt(n) if n > 1 else 0.0 for n in runs.tolist()])
     half = half * np.nan_to_num(means["deviation"].to_numpy().astype(float))
     return means.with_columns(
         (means["mean"] - polars.Series(half)).alias("low"), (means["mean"] + polars.Series(half)).alias("high")
