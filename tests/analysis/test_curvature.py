@@ -11,6 +11,8 @@ from expkit.analysis.gauss_newton import GaussNewton
 from expkit.analysis.hessian import Hessian
 from expkit.analysis.hutchinson import trace
 from expkit.analysis.largest_eigenvalues import largest_eigenvalues
+from expkit.analysis.linear_layers_hessian import linear_layers_hessian
+from expkit.analysis.loss_function import LossFunction
 from expkit.errors import UserError
 from expkit.models.cnn import CNN
 from expkit.models.gpt import GPT
@@ -132,6 +134,68 @@ def test_frozen_parameters_are_no_part_of_it():
     task.requires_grad_(False)
     with pytest.raises(UserError, match="no trainable parameters"):
         Hessian(task, {"input": x, "target": target})
+
+
+class Deep(nn.Module):
+    """Layers of unlike sizes, one without a bias, used in another order than that of their parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first, self.middle = nn.Linear(3, 2), nn.Linear(5, 4), nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.middle(torch.relu(self.first(x)))))
+
+
+class Penalized(Regression):
+    def objective(self, batch):
+        found = super().objective(batch)
+        return {**found, "loss": found["loss"] + sum(p.pow(4).sum() for p in self.model.parameters())}
+
+
+class Alike(Regression):
+    """A loss in which each example sees all others."""
+
+    def objective(self, batch):
+        return {"loss": self.output(batch).var(0).square().sum()}
+
+
+def by_products(task, split):
+    """The whole Hessian, by its products with unit vectors."""
+    hessian = Hessian(task, split)
+    return hessian.products(torch.eye(hessian.size, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("chunk", [7, 100])
+def test_layers_put_together_are_the_hessian(chunk):
+    split = {"input": torch.randn(20, 5).double(), "target": torch.randn(20, 2).double()}
+    task = Regression(Deep().double(), 2)
+    expected = by_products(task, split)
+    found = linear_layers_hessian(LossFunction(task, split, chunk))
+    assert torch.allclose(found, expected, atol=1e-13)
+    assert found[6:, :6].abs().max() > 0.01  # blocks of two layers are there, too
+    task.model.middle.requires_grad_(False)
+    expected = by_products(task, split)
+    assert torch.allclose(linear_layers_hessian(LossFunction(task, split, chunk)), expected, atol=1e-13)
+    assert expected.shape == (32, 32)
+
+
+@pytest.mark.parametrize("kind", [Penalized, Alike])
+def test_what_is_more_than_its_layers_is_seen_by_a_product(kind):
+    split = {"input": torch.randn(20, 5).double(), "target": torch.randn(20, 2).double()}
+    task = kind(Deep().double(), 2)
+    assert not torch.allclose(linear_layers_hessian(LossFunction(task, split)), by_products(task, split), rtol=0.1)
+    assert torch.allclose(Hessian(task, split).matrix(), by_products(task, split), atol=1e-12)
+
+
+def test_models_with_other_weights_are_left_to_products():
+    split = {"input": torch.randn(4, 1, 8, 8).double(), "target": torch.randn(4, 2).double()}
+    assert linear_layers_hessian(LossFunction(Regression(CNN([1, 8, 8], 2, channels=[2]).double(), 2), split)) is None
+    twice = nn.Linear(5, 5)
+    task = Regression(nn.Sequential(twice, nn.Tanh(), twice).double(), 5)
+    split = {"input": torch.randn(4, 5).double(), "target": torch.randn(4, 5).double()}
+    assert linear_layers_hessian(LossFunction(task, split)) is None
+    assert torch.allclose(Hessian(task, split).matrix(), by_products(task, split), atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [12, 200])

@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 from torch.func import grad, vjp, vmap
 
+from expkit.analysis.linear_layers_hessian import linear_layers_hessian
 from expkit.analysis.loss_function import LossFunction
 
 if TYPE_CHECKING:
     from expkit.data.base import Split
     from expkit.tasks.base import Task
+
+
+TOLERANCE = 1e-3
+"""Of a product by one route, relative to that by another: rounding makes 1e-6, a term that is missing far more."""
 
 
 class Curvature(ABC):
@@ -72,6 +77,17 @@ class Hessian(Curvature):
 
         _, back = pullback(grad(loss), self.point)
         return back(vector)  # the vector from the left, which is the same: the matrix is symmetric
+
+    def matrix(self, at_once: int = 64) -> Tensor:
+        """All of it, (size, size): put together layer by layer where that is the same, else by `size` products."""
+        found = linear_layers_hessian(self.loss)
+        return super().matrix(at_once) if found is None or not self._has_product_of(found) else found
+
+    def _has_product_of(self, matrix: Tensor) -> bool:
+        """Whether a matrix is this one, by its product with a random vector."""
+        vector = torch.randn(self.size, generator=torch.Generator().manual_seed(0)).to(self.point)
+        product = self.product(vector)
+        return bool((matrix @ vector - product).norm() <= TOLERANCE * product.norm())
 
 
 def pullback(function: Callable[[Tensor], Tensor], point: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
