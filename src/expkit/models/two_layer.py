@@ -71,7 +71,7 @@ class TwoLayer(nn.Module):
         self.input_divisor, self.output_divisor = _divisors(scaling, n_inputs, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        preactivation = x.flatten(1) @ self.hidden.T / self.input_divisor
+        preactivation = (x.flatten(1) / self.input_divisor) @ self.hidden.T  # there are fewer inputs than features
         features = self.activation(preactivation)
         if self.curvature is not None:
             features = features + (0.5 * self.curvature) * preactivation.square()
