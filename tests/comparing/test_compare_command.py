@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 from pathlib import Path
@@ -140,3 +141,12 @@ def test_mistakes_are_answered(sweep: Path, tmp_path: Path, capsys: pytest.Captu
     ]:
         assert main(["compare", "--runs", str(sweep), *arguments]) in (1, 2)
         assert word in capsys.readouterr().err
+
+
+def test_garbage_of_before_is_not_kept(sweep: Path) -> None:
+    """As in a notebook, or a long process that trains and compares in turn."""
+    compare(sweep)
+    frozen = gc.get_freeze_count()
+    compare(sweep)
+    assert gc.get_freeze_count() == frozen
+    assert gc.isenabled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import gc
 import json
 import sys
@@ -44,11 +45,13 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    gc.disable()  # what is imported and read makes millions of objects, which all stay until the end
+    # What is imported and read makes millions of objects, which all stay until the end: neither now nor then is there
+    # anything among them to be found. Frozen now, the garbage of whatever a long process did before would stay as well.
+    atexit.register(gc.freeze)
+    gc.disable()
     try:
         _compare(options)
     finally:
-        gc.freeze()
         gc.enable()
 
 
