@@ -92,6 +92,25 @@ def test_the_second_time_the_choice_is_made_at_once(compiled: list[int], monkeyp
     assert not compiled
 
 
+def test_what_compiling_makes_slower_goes_on_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def compile(step: Callable[..., Any], dynamic: bool) -> Callable[..., Any]:
+        def slower(values: Tensor) -> Tensor:
+            made.append(1)
+            time.sleep(2 * SLOW)
+            return values + 1
+
+        return slower
+
+    monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(compiler, "can_compile", lambda: True)
+    monkeypatch.setattr(pace, "WORTH", 20 * SLOW)
+    for _ in range(2):  # also the second time
+        assert train(Pace(slow, 0), 60, torch.zeros(4)).tolist() == [60.0] * 4
+        assert len(made) == 1 + TRIAL
+
+
 def test_what_the_compiler_refuses_goes_on_without_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

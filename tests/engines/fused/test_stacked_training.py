@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fits import alone, configs, stacked
+from fits import alone, configs, settings, stacked, trainings
 
 from expkit.engines.fused.builds import build_all
 
@@ -71,6 +71,26 @@ def test_runs_that_take_the_same_batches_are_handed_them_once(tmp_path: Path) ->
     losses = training.evaluate()["test/loss"]
     for loss, number in zip(losses, (2, 0), strict=True):
         assert float(loss) == pytest.approx(alone(runs[number], tmp_path / str(number))[1][-1]["test/loss"], rel=1e-10)
+
+
+def test_buffers_that_steps_leave_alone_are_not_copied(tmp_path: Path) -> None:
+    """Masks and remembered weights stay the same tensors; running statistics are those of a run by itself."""
+    runs = configs(
+        "data=wine", "model=mlp", "model.width=6", "model.norm=batchnorm", "transforms=[prunable]",
+        "trainer.max_steps=5", *DOUBLE, sweep=["seed=0", "seed=1"],
+    )  # fmt: skip
+    training = stacked(runs)
+    before = dict(training.stack.buffers)
+    while training.step < training.max_steps:
+        training.advance()
+    changed = {name for name, own in training.stack.buffers.items() if own is not before[name]}
+    assert changed == {name for name in before if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert len(before) > len(changed) > 0
+    for place, run in enumerate(runs):
+        (own,) = trainings([run], tmp_path / str(place))
+        settings(run).fit(own)
+        for name in changed:
+            assert torch.allclose(training.stack.buffers[name][place], own.task.get_buffer(name), rtol=1e-10), name
 
 
 def test_what_runs_share_is_read_and_built_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,12 @@ class Pace:
         return len(timed) == TRIAL and steps * sum(timed) / TRIAL > WORTH * max(1, self._operations / USUAL)
 
     def _remember(self, blocks: int) -> None:
+        """Writes down what compiling has brought; where that is nothing, goes on without."""
         compiled = min(self._seconds[1:])
-        remember(self._key, Paces(self._plain_seconds, compiled, max(0.0, self._seconds[0] - compiled) * blocks))
+        self._known = Paces(self._plain_seconds, compiled, max(0.0, self._seconds[0] - compiled) * blocks)
+        remember(self._key, self._known)
+        if compiled > self._plain_seconds:
+            self._step = self._plain
 
     def _compile(self) -> None:
         compiled = compiler.compiled(self._plain)

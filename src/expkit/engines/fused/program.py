@@ -29,6 +29,8 @@ class Program:
         self.task = task
         self.objective = _Objective(task)
         self.lifted = [(number.module, number.attribute) for number in stack.lifted]
+        self.changing = frozenset(stack.buffers)
+        """The buffers that a step may change: a copy of each is made in every one."""
 
     def gradients(
         self,
@@ -40,7 +42,7 @@ class Program:
         shared: frozenset[str],
         noise: Tensor | None = None,
     ) -> tuple[Tensors, Tensor, Tensors]:
-        """Of the loss on a batch; the loss itself, (R,); and the buffers after it.
+        """Of the loss on a batch; the loss itself, (R,); and the buffers that may change, after it.
 
         Args:
             parameters, frozen, buffers, numbers: of the stack.
@@ -106,10 +108,9 @@ class Program:
         batch: Split,
         noise: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensors]]:
-        # Modules change running statistics in place, which a transform allows only for tensors made inside it.
-        changed = {name: value.clone() for name, value in buffers.items()}
+        changed = {name: buffers[name].clone() for name in self.changing}  # in place, as modules do it
         with nullcontext() if noise is None else OwnDropout(noise):
-            loss = self._values(parameters, frozen, changed, numbers, batch)["loss"]
+            loss = self._values(parameters, frozen, buffers | changed, numbers, batch)["loss"]
         return loss, (loss, changed)
 
     @contextmanager

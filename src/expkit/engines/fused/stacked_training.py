@@ -117,9 +117,10 @@ class StackedTraining:
         """Makes one optimizer step of every run."""
         self.program.task.train()
         stack = self.stack
-        stack.parameters, stack.buffers, self.state, self.statistic_states = self._pace.advance(
-            self.max_steps - self.step
-        )(*self._arguments())
+        stack.parameters, changed, self.state, self.statistic_states = self._pace.advance(self.max_steps - self.step)(
+            *self._arguments(stack.buffers)
+        )
+        stack.buffers = stack.buffers | changed
         self.step += 1
 
     def evaluate(self) -> dict[str, Tensor]:
@@ -221,8 +222,11 @@ class StackedTraining:
 
     def trial(self) -> None:
         """Makes the next step of the first one or two runs, and throws its result away."""
+        self._trial(self.stack.buffers)
+
+    def _trial(self, buffers: Tensors) -> None:
         self.program.task.train()
-        self._pace.trial(*self._arguments())
+        self._pace.trial(*self._arguments(buffers))
 
     def _try_a_step(self) -> None:
         """Whether torch can vectorize a step and an evaluation is seen by making them, as small as they can be."""
@@ -232,6 +236,7 @@ class StackedTraining:
             except Exception:  # only dropout of their own makes some steps possible, and costs nothing where it is none
                 self.keys = dropout.keys(self.seeds).to(self.device)
                 self.trial()
+            self.program.changing = self._changing_buffers()
             with BytesMade() as made:
                 self._evaluated(examples=2)
             self._bytes_per_example = made.bytes / (2 * self.size * len(self.stack.splits))
@@ -244,14 +249,30 @@ class StackedTraining:
             where = ", ".join(f"{number.module}.{number.attribute}" for number in self.stack.lifted)
             raise NotFusable(where or "model", f"torch cannot vectorize it: {said}") from error
 
-    def _arguments(self) -> tuple[Any, ...]:
+    def _changing_buffers(self) -> frozenset[str]:
+        """Those that a step changes, as running statistics, are seen by making one on buffers that nobody needs.
+
+        Masks, and weights that are only remembered, are as large as the weights: to copy them in each step for nothing
+        can take as long as the rest of it.
+        """
+        copies = {name: values.clone() for name, values in self.stack.buffers.items()}
+        before = {name: values._version for name, values in copies.items()}
+        if copies:
+            self.program.changing = frozenset()
+            self._trial(copies)
+        own = self.stack.buffers  # batch norm changes its own without counting it as a version
+        return frozenset(
+            name for name, new in copies.items() if new._version != before[name] or not torch.equal(new, own[name])
+        )
+
+    def _arguments(self, buffers: Tensors) -> tuple[Any, ...]:
         """What the next step is made from."""
         stack, per_step = self.stack, self.settings.accumulate
         parts = range(self.step * per_step, (self.step + 1) * per_step)
         return (
             stack.parameters,
             stack.frozen,
-            stack.buffers,
+            buffers,
             [number.values for number in stack.lifted],
             self.state,
             self.statistic_states,
@@ -283,10 +304,17 @@ class StackedTraining:
     ) -> tuple[Tensors, Tensors, Any, list[Tensors] | None]:
         """One step of all runs; pure, so that it can be compiled."""
         gradients: Tensors = {}
+        changed: Tensors = {}
         losses: list[Tensor] = []
         for part, batch in enumerate(batches):
-            own, loss, buffers = self.program.gradients(
-                parameters, frozen, buffers, numbers, batch, self.shared, None if noise is None else noise[part]
+            own, loss, changed = self.program.gradients(
+                parameters,
+                frozen,
+                buffers | changed,
+                numbers,
+                batch,
+                self.shared,
+                None if noise is None else noise[part],
             )
             gradients = {name: gradients[name] + own[name] if gradients else own[name] for name in own}
             losses.append(loss)
@@ -299,7 +327,7 @@ class StackedTraining:
         )
         if self.statistics:
             statistics = self._counted(statistics, torch.stack(losses).mean(0))
-        return {self.names[name]: value for name, value in updated.items()}, buffers, state, statistics
+        return {self.names[name]: value for name, value in updated.items()}, changed, state, statistics
 
     def _counted(self, states: list[Tensors] | None, loss: Tensor) -> list[Tensors]:
         """The statistics after a step whose loss was this, (R,)."""
