@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+FEW = 2
+"""Threads of a process: with up to so many, what it compiles is compiled by itself."""
 
 
 def can_compile() -> bool:
@@ -20,6 +24,7 @@ def can_compile() -> bool:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of tensors, compiled for each set of shapes that it is called with."""
     _know_zero_tangents()
+    _stay_in_this_process()
     return torch.compile(function, dynamic=False)
 
 
@@ -45,6 +50,19 @@ def as_written(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model._compiled_call_impl = call
+
+
+@cache
+def _stay_in_this_process() -> None:
+    """Has kernels built one after the other where there are few cores.
+
+    Otherwise inductor starts a process for each, which first import torch: on two cores, of which one is another arm's,
+    that takes longer than it saves.
+    """
+    from torch._inductor import config
+
+    if torch.get_num_threads() <= FEW and "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
+        config.compile_threads = 1
 
 
 @cache
