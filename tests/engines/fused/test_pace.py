@@ -23,6 +23,7 @@ SLOW = 0.01  # seconds that a plain step takes; a compiled one takes none
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(pace, "_now", lambda arguments: time.perf_counter())  # steps sleep here
     return tmp_path / "expkit" / "paces.json"
 
 

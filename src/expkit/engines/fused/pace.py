@@ -27,7 +27,7 @@ from expkit.records.environment import hardware
 Step = Callable[..., Any]
 
 TRIAL = 10  # steps that are timed, after a first one that does what happens once
-WORTH = 20.0  # seconds of uncompiled work left; compiling saves about half of it, and takes 5 for
+WORTH = 40.0  # seconds of uncompiled work left; compiling saves about half of it, and takes 15 for
 USUAL = 250  # operations in a step, and longer for more: two minutes for the 3,400 of a gated graph network
 
 _log = logging.getLogger(__name__)
@@ -140,10 +140,14 @@ class Pace:
 
 
 def _now(arguments: Sequence[Any]) -> float:
-    """Seconds, when all that was asked of a GPU is done."""
+    """Seconds, when all that was asked of a GPU is done.
+
+    With one thread, those that it worked: it may share its core, as the arms of a study do, with as many others.
+    """
     if any(leaf.is_cuda for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)):
         torch.cuda.synchronize()
-    return time.perf_counter()
+        return time.perf_counter()
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def _digest(name: str, arguments: Sequence[Any]) -> str:
