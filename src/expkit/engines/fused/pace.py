@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -142,12 +143,16 @@ class Pace:
 def _now(arguments: Sequence[Any]) -> float:
     """Seconds, when all that was asked of a GPU is done.
 
-    With one thread, those that it worked: it may share its core, as the arms of a study do, with as many others.
+    With one thread, those that it and what it has started, such as a C++ compiler, have worked: it may share its core
+    with others, as the arms of a study do.
     """
     if any(leaf.is_cuda for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)):
         torch.cuda.synchronize()
         return time.perf_counter()
-    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
+    if torch.get_num_threads() > 1:
+        return time.perf_counter()
+    spent = os.times()
+    return time.thread_time() + spent.children_user + spent.children_system
 
 
 def _digest(name: str, arguments: Sequence[Any]) -> str:
