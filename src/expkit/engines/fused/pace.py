@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -143,16 +142,13 @@ class Pace:
 def _now(arguments: Sequence[Any]) -> float:
     """Seconds, when all that was asked of a GPU is done.
 
-    With one thread, those that it and what it has started, such as a C++ compiler, have worked: it may share its core
-    with others, as the arms of a study do.
+    With one thread, those that it worked: it may share its core with others, as the arms of a study do. So what a C++
+    compiler takes is not remembered, and the next time, what it made is still there.
     """
     if any(leaf.is_cuda for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)):
         torch.cuda.synchronize()
         return time.perf_counter()
-    if torch.get_num_threads() > 1:
-        return time.perf_counter()
-    spent = os.times()
-    return time.thread_time() + spent.children_user + spent.children_system
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def _digest(name: str, arguments: Sequence[Any]) -> str:
