@@ -27,7 +27,7 @@ from expkit.records.environment import hardware
 Step = Callable[..., Any]
 
 TRIAL = 10  # steps that are timed, after a first one that does what happens once
-WORTH = 40.0  # seconds of uncompiled work left; compiling saves about half of it, and takes 15 for
+WORTH = 30.0  # seconds of uncompiled work left; compiling saves about half of it, and takes 15 for
 USUAL = 250  # operations in a step, and longer for more: two minutes for the 3,400 of a gated graph network
 
 _log = logging.getLogger(__name__)
