@@ -275,3 +275,24 @@ def test_ctrl_c_in_the_middle_of_an_import_is_no_traceback(
     monkeypatch.setattr(doctor, "doctor", half_imported)
     assert main(["doctor"]) == 130
     assert capsys.readouterr().err == "\ninterrupted\n"
+
+
+def test_ctrl_c_while_a_configuration_is_made_is_no_mistake_in_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from expkit.cli import main
+    from expkit.commands import doctor
+    from expkit.errors import ConfigError
+
+    def half_made(options: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise AttributeError("a library that tidies up what is not there")
+        except AttributeError as error:
+            raise ConfigError(f"conf/train.yaml: {error}.") from error
+
+    monkeypatch.setattr(doctor, "doctor", half_made)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"

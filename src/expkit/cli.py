@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from expkit import __version__
-from expkit.errors import UserError
+from expkit.errors import ConfigError, UserError
 from expkit.harmless import printing
 from expkit.storage_error import storage_error
 
@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        return _complain(error)
+        # What fails while a configuration is left half made is no mistake in it.
+        return _interrupted() if isinstance(error, ConfigError) and _began_with_interrupt(error) else _complain(error)
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
