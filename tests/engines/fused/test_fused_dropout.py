@@ -112,7 +112,7 @@ def test_models_with_dropout_can_be_stacked(model: str) -> None:
 def test_compiled_it_draws_the_same() -> None:
     training = stacked(configs(*DROPOUT, "trainer.precision=64-true", sweep=["seed=0", "seed=1"]))
     training.program.task.train()
-    arguments = training._arguments(training.stack.buffers)
+    arguments = training._arguments()
     torch._dynamo.reset()
     compiled = torch.compile(training._advanced, dynamic=False, fullgraph=True, backend="aot_eager")(*arguments)
     for name, values in training._advanced(*arguments)[0].items():

@@ -108,7 +108,9 @@ class Program:
         batch: Split,
         noise: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensors]]:
-        changed = {name: buffers[name].clone() for name in self.changing}  # in place, as modules do it
+        # In the order of the buffers, as in every process: what is compiled is found again by its text. Modules change
+        # theirs in place.
+        changed = {name: value.clone() for name, value in buffers.items() if name in self.changing}
         with nullcontext() if noise is None else OwnDropout(noise):
             loss = self._values(parameters, frozen, buffers | changed, numbers, batch)["loss"]
         return loss, (loss, changed)

@@ -118,7 +118,7 @@ class StackedTraining:
         self.program.task.train()
         stack = self.stack
         stack.parameters, changed, self.state, self.statistic_states = self._pace.advance(self.max_steps - self.step)(
-            *self._arguments(stack.buffers)
+            *self._arguments()
         )
         stack.buffers = stack.buffers | changed
         self.step += 1
@@ -222,11 +222,8 @@ class StackedTraining:
 
     def trial(self) -> None:
         """Makes the next step of the first one or two runs, and throws its result away."""
-        self._trial(self.stack.buffers)
-
-    def _trial(self, buffers: Tensors) -> None:
         self.program.task.train()
-        self._pace.trial(*self._arguments(buffers))
+        self._pace.trial(*self._arguments())
 
     def _try_a_step(self) -> None:
         """Whether torch can vectorize a step and an evaluation is seen by making them, as small as they can be."""
@@ -255,24 +252,30 @@ class StackedTraining:
         Masks, and weights that are only remembered, are as large as the weights: to copy them in each step for nothing
         can take as long as the rest of it.
         """
-        copies = {name: values.clone() for name, values in self.stack.buffers.items()}
+        own = self.stack.buffers
+        if not own:
+            return frozenset()
+        copies = {name: values.clone() for name, values in own.items()}
         before = {name: values._version for name, values in copies.items()}
-        if copies:
-            self.program.changing = frozenset()
-            self._trial(copies)
-        own = self.stack.buffers  # batch norm changes its own without counting it as a version
+        self.program.changing = frozenset()
+        self.stack.buffers = copies
+        try:
+            self.trial()
+        finally:
+            self.stack.buffers = own
+        # Batch norm changes its own without counting it as a version.
         return frozenset(
             name for name, new in copies.items() if new._version != before[name] or not torch.equal(new, own[name])
         )
 
-    def _arguments(self, buffers: Tensors) -> tuple[Any, ...]:
+    def _arguments(self) -> tuple[Any, ...]:
         """What the next step is made from."""
         stack, per_step = self.stack, self.settings.accumulate
         parts = range(self.step * per_step, (self.step + 1) * per_step)
         return (
             stack.parameters,
             stack.frozen,
-            buffers,
+            stack.buffers,
             [number.values for number in stack.lifted],
             self.state,
             self.statistic_states,
