@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from expkit.analysis.linear_layers import each_once_on_vectors, linear_layers_of, watched
 from expkit.analysis.loss_function import LossFunction
 from expkit.data.base import Split
 
@@ -34,7 +34,8 @@ def linear_layers_hessian(loss: LossFunction) -> Tensor | None:
         that are used in other ways besides, as in a penalty, and examples that see each other, as in batch norm, are
         not noticed here: compare one product.
     """
-    layers = _layers(loss)
+    model = loss.task.model
+    layers = linear_layers_of(model, (parameter for parameter in model.parameters() if parameter.requires_grad))
     if layers is None:
         return None
     matrix = loss.point.new_zeros(loss.size, loss.size)
@@ -78,55 +79,28 @@ class _Derivatives:
         return found.view(units, inputs, others, theirs) / n
 
 
-def _layers(loss: LossFunction) -> list[nn.Linear] | None:
-    """Those that have all trainable weights between them, each its own; None where there are others."""
-    model = loss.task.model
-    layers = [module for module in model.modules() if type(module) is nn.Linear and module.weight.requires_grad]
-    own = [parameter for layer in layers for parameter in layer.parameters()]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return layers if len(own) == len(set(own)) and set(own) == set(trained) else None
-
-
 @torch.enable_grad()
 def _derivatives(loss: LossFunction, layers: list[nn.Linear], part: Split) -> _Derivatives | None:
-    with _watched(layers) as uses:
+    with watched(layers) as uses:
         n = len(part["input"])
         total = n * loss.task.objective(part)["loss"]
-    used = [layer for layer, _, _ in uses]
-    if len(used) != len(layers) or set(used) != set(layers) or any(inputs.ndim != 2 for _, inputs, _ in uses):
+    if not each_once_on_vectors(uses, layers):
         return None
-    shifts = [shift for _, _, shift in uses]
+    shifts = [use.shift for use in uses]
     first = torch.autograd.grad(total, shifts, create_graph=True, materialize_grads=True)
     second: dict[tuple[int, int], Tensor] = {}
     between: dict[tuple[int, int], Tensor] = {}
-    for later, (_, inputs, _) in enumerate(uses):
+    for later, use in enumerate(uses):
         columns = _each_column(first[later], shifts[: later + 1])
         second |= {(later, earlier): column for earlier, column in enumerate(columns)}
-        between |= {(later, earlier): column for earlier, column in enumerate(_each_column(inputs, shifts[:later]))}
+        between |= {(later, earlier): column for earlier, column in enumerate(_each_column(use.inputs, shifts[:later]))}
+    used = [use.layer for use in uses]
+    inputs = [use.inputs.detach() for use in uses]
     given = [
-        inputs.detach() if layer.bias is None else torch.cat([inputs.detach(), inputs.new_ones(n, 1)], 1)
-        for layer, inputs, _ in uses
+        seen if layer.bias is None else torch.cat([seen, seen.new_ones(n, 1)], 1)
+        for layer, seen in zip(used, inputs, strict=True)
     ]
     return _Derivatives(used, given, [slope.detach() for slope in first], second, between)
-
-
-@contextmanager
-def _watched(layers: list[nn.Linear]) -> Iterator[list[tuple[nn.Linear, Tensor, Tensor]]]:
-    """Inside, what each of the layers is given, and zeros that are added to what it makes of it, are noted down."""
-    uses: list[tuple[nn.Linear, Tensor, Tensor]] = []
-
-    def shifted(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        assert isinstance(layer, nn.Linear)
-        shift = torch.zeros_like(output, requires_grad=True)
-        uses.append((layer, given[0], shift))
-        return output + shift
-
-    hooks = [layer.register_forward_hook(shifted) for layer in layers]
-    try:
-        yield uses
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _each_column(values: Tensor, by: list[Tensor]) -> list[Tensor]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from expkit.analysis.linear_layers import each_once_on_vectors, linear_layers_of, watched
+
 
 def squared_gradients(
     model: nn.Module, inputs: Sequence[Tensor], numbers: Callable[[Tensor], Tensor], chunk: int = 32
@@ -33,34 +35,21 @@ def _of_linear_layers(
     model: nn.Module, inputs: Sequence[Tensor], numbers: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor] | None:
     """None where not every parameter belongs to one linear layer that is used once, on vectors."""
-    layers = [module for module in model.modules() if type(module) is nn.Linear]
-    own = [parameter for layer in layers for parameter in layer.parameters()]
-    if len(own) != len(set(own)) or set(own) != set(model.parameters()):
-        return None  # some are shared by layers, or elsewhere
-    uses: list[tuple[nn.Linear, Tensor, Tensor]] = []
-
-    def note(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(layer, nn.Linear)
-        uses.append((layer, given[0].detach(), output))
-
-    hooks = [layer.register_forward_hook(note) for layer in layers]
-    try:
-        values = numbers(model(*inputs))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if len(uses) != len(layers) or {layer for layer, _, _ in uses} != set(layers):
+    layers = linear_layers_of(model, model.parameters())
+    if layers is None:
         return None
-    if any(seen.ndim != 2 for _, seen, _ in uses):
+    with watched(layers) as uses:
+        values = numbers(model(*inputs))
+    if not each_once_on_vectors(uses, layers):
         return None
     squares: dict[Tensor, Tensor] = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
     for column in values.unbind(-1):
-        outputs = [output for _, _, output in uses]
-        slopes = torch.autograd.grad(column.sum(), outputs, retain_graph=True, materialize_grads=True)
-        for (layer, seen, _), slope in zip(uses, slopes, strict=True):
-            squares[layer.weight] += (slope * slope).T @ (seen * seen)
-            if layer.bias is not None:
-                squares[layer.bias] += (slope * slope).sum(0)
+        shifts = [use.shift for use in uses]
+        slopes = torch.autograd.grad(column.sum(), shifts, retain_graph=True, materialize_grads=True)
+        for use, slope in zip(uses, slopes, strict=True):
+            squares[use.layer.weight] += (slope * slope).T @ (use.inputs * use.inputs).detach()
+            if use.layer.bias is not None:
+                squares[use.layer.bias] += (slope * slope).sum(0)
     return {name: squares[parameter] for name, parameter in model.named_parameters()}
 
 
