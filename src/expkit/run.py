@@ -19,6 +19,7 @@ from expkit.compose import Composed
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
+from expkit.freed_memory import keep_freed_memory
 from expkit.identity import run_id
 from expkit.records.checkpoint import read_checkpoint
 from expkit.records.environment import environment
@@ -109,6 +110,7 @@ def load_torch() -> None:
         # Threads of GNU's OpenMP wait for the next step in a loop, for many milliseconds. Where another process wants
         # the core, a step then takes ten to a hundred times as long; after this many turns the thread sleeps instead.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    keep_freed_memory()
     gc.disable()
     try:
         import expkit.engines.lightning  # noqa: F401

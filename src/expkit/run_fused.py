@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expkit.build import build
 from expkit.compose import Composed
+from expkit.engines.fused.data_sets import DataSets
 from expkit.engines.observer import Observer
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 
 
 def run_fused(
-    composed: Sequence[Composed], observers: Sequence[Observer], force: bool, checkpoint: Path | None = None
+    composed: Sequence[Composed],
+    observers: Sequence[Observer],
+    force: bool,
+    checkpoint: Path | None = None,
+    data_sets: DataSets | None = None,
 ) -> list[Record | None]:
     """Runs all of them that are not done and not in another process's hands.
 
@@ -42,6 +47,7 @@ def run_fused(
         observers: of each.
         force: run again what is done.
         checkpoint: the file that they are saved to together, as often as the trainer's settings say, and taken up from.
+        data_sets: of other runs, which these may have in common with them.
 
     Returns:
         The record of each that is done now; None for one that has to be run by itself: another process has it, or it
@@ -77,7 +83,7 @@ def run_fused(
             with StopRequest() as stop:
                 load_torch()
                 members = [_Member(composed[n], own, observers[n]) for n in waiting if (own := records[n])]
-                _train(members, stop, checkpoint)
+                _train(members, stop, checkpoint, data_sets or DataSets())
             if stop.signal is not None and None in records:
                 raise KeyboardInterrupt
     return records
@@ -96,36 +102,40 @@ class _Member:
     observer: Observer
 
 
-def _train(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+def _train(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None, data_sets: DataSets) -> None:
     """Trains all as one, or in parts where that takes more memory than there is."""
     if _population_node(members) is None:
-        fitting = _that_fit(members)
+        fitting = _that_fit(members, data_sets)
         if fitting < len(members):
             for start in range(0, len(members), fitting):
                 if stop.signal is None:
-                    _train_or_halve(members[start : start + fitting], stop, _part(checkpoint, str(start)))
+                    _train_or_halve(members[start : start + fitting], stop, _part(checkpoint, str(start)), data_sets)
             return
-    _train_or_halve(members, stop, checkpoint)
+    _train_or_halve(members, stop, checkpoint, data_sets)
 
 
-def _that_fit(members: Sequence[_Member]) -> int:
+def _that_fit(members: Sequence[_Member], data_sets: DataSets) -> int:
     """How many of them fit in memory at once, by what two of them take."""
     from expkit.engines.fused.builds import stacked
     from expkit.engines.fused.memory import runs_that_fit
 
-    return len(members) if len(members) < 3 else runs_that_fit(stacked([m.composed.config for m in members[:2]]))
+    if len(members) < 3:
+        return len(members)
+    return runs_that_fit(stacked([member.composed.config for member in members[:2]], data_sets))
 
 
 def _part(checkpoint: Path | None, name: str) -> Path | None:
     return checkpoint and checkpoint.with_stem(f"{checkpoint.stem}{name}")
 
 
-def _train_or_halve(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+def _train_or_halve(
+    members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None, data_sets: DataSets
+) -> None:
     """Trains all as one, or by halves where that has taken more memory than there is."""
     from expkit.engines.fused.memory import OutOfMemory
 
     try:
-        _train_at_once(members, stop, checkpoint)
+        _train_at_once(members, stop, checkpoint, data_sets)
         return
     except OutOfMemory as error:
         left = [member for member in members if member.record.state not in (*FINISHED, "pruned")]
@@ -134,14 +144,14 @@ def _train_or_halve(members: Sequence[_Member], stop: StopRequest, checkpoint: P
     # Here, where the error and with it what the stack held is gone.
     for name, half in (("a", left[: len(left) // 2]), ("b", left[len(left) // 2 :])):
         if stop.signal is None:
-            _train_or_halve(half, stop, _part(checkpoint, name))
+            _train_or_halve(half, stop, _part(checkpoint, name), data_sets)
 
 
-def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None) -> None:
+def _train_at_once(members: Sequence[_Member], stop: StopRequest, checkpoint: Path | None, data_sets: DataSets) -> None:
     from expkit.engines.fused.engine import FusedEngine
 
     configs = [member.composed.config for member in members]
-    trainings = _trainings(members)
+    trainings = _trainings(members, data_sets)
     engine = FusedEngine(
         build(configs[0]["trainer"], "trainer"),
         optimizers=[config["optimizer"] for config in configs],
@@ -180,13 +190,13 @@ def _population(members: Sequence[_Member]) -> Population | None:
     return population
 
 
-def _trainings(members: Sequence[_Member]) -> list[Training]:
+def _trainings(members: Sequence[_Member], data_sets: DataSets) -> list[Training]:
     """What `expkit.run.prepare` makes of each, with what several runs share made once."""
     from expkit.engines.fused.builds import build_all
     from expkit.engines.training import Training
 
     configs = [member.composed.config for member in members]
-    builds = build_all(configs)
+    builds = build_all(configs, data_sets)
     return [
         Training(
             task=task,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from expkit.compose import Composed
+from expkit.engines.fused.data_sets import DataSets
 from expkit.engines.observer import Observer
 from expkit.errors import UserError
 from expkit.outcome import Failure, Outcome
@@ -108,6 +109,7 @@ class Worker:
     force: bool = False
     retries: int = 0
     debug: bool = False
+    _data_sets: DataSets = field(default_factory=DataSets)
 
     def __call__(self, chunk: Chunk) -> list[Outcome] | NotFused:
         events = EventWriter(self.events)
@@ -128,7 +130,7 @@ class Worker:
         observers = [JobObserver(events, job, progress) for job in jobs]
         checkpoint = self.stacks.begin(chunk)
         try:
-            records = run_fused([job.composed for job in jobs], observers, self.force, checkpoint)
+            records = run_fused([job.composed for job in jobs], observers, self.force, checkpoint, self._data_sets)
         except NotFusable as error:
             self.stacks.end(chunk)
             return NotFused(f"{error.key}: {error.reason}")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from expkit.build import build
 from expkit.data.base import TensorData
+from expkit.engines.fused.data_sets import DataSets
 from expkit.engines.fused.not_fusable import NotFusable
 from expkit.engines.fused.stacked_training import StackedTraining
 from expkit.probes.base import StepStatistic
@@ -29,7 +30,7 @@ class Builds:
     data: list[TensorData]
 
 
-def build_all(configs: Sequence[Config]) -> Builds:
+def build_all(configs: Sequence[Config], data_sets: DataSets | None = None) -> Builds:
     """Builds the data and the task of every run, the model at initialization, and makes sure that they fit together.
 
     Data are one object for all runs whose `data` is equal (it has the seed that they are drawn by); tasks for all whose
@@ -37,14 +38,20 @@ def build_all(configs: Sequence[Config]) -> Builds:
 
     Args:
         configs: resolved; parts that several of them share as objects are read once.
+        data_sets: that were drawn before, and take up those that are drawn now.
 
     Raises:
         NotFusable: they are no trainings.
         ConfigError: something cannot be built, or does not go together.
     """
     _require_training(configs[0])
+    known = DataSets() if data_sets is None else data_sets
     text = _texts()
-    data = _each_once(configs, lambda config: text(config["data"]), _data)
+    data = _each_once(
+        configs,
+        lambda config: text(config["data"]),
+        lambda config: known.get(text(config["data"]), lambda: _data(config)),
+    )
     tasks = _each_once(
         configs, lambda config: (config["seed"], *(text(config.get(part)) for part in MODEL_PARTS)), prepare_task
     )
@@ -57,15 +64,18 @@ def build_all(configs: Sequence[Config]) -> Builds:
     return Builds(tasks, data)
 
 
-def stacked(configs: Sequence[Config]) -> StackedTraining:
+def stacked(configs: Sequence[Config], data_sets: DataSets | None = None) -> StackedTraining:
     """The training of these runs as one, without anything that is kept or told of each.
+
+    Args:
+        configs, data_sets: see `build_all`.
 
     Raises:
         NotFusable: they differ in more than numbers, or need what the fused engine does not do.
         ConfigError: something cannot be built, or does not go together.
     """
     first = configs[0]
-    builds = build_all(configs)
+    builds = build_all(configs, data_sets)
     return StackedTraining(
         build(first["trainer"], "trainer"),
         tasks=builds.tasks,
