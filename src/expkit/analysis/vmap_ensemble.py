@@ -112,26 +112,24 @@ def train_ensemble(
         raise ValueError(f"needs members, steps and examples; got {members}, {recipe.steps} and {size}")
     networks = [_drawn(network, recipe, derive(seed, f"member/{number}")) for number in range(members)]
     parameters, buffers = stack_module_state(networks)
-    parameters = {name: values.detach() for name, values in parameters.items()}
-    trained = Ensemble(copy.deepcopy(networks[0]), parameters, buffers)
-    step = vmap(_gradients(trained.network), randomness="different")
-    velocity = {name: torch.zeros_like(values) for name, values in parameters.items()}
-    trained.network.train()
-    with stream(seed, "dropout"):
+    trained = copy.deepcopy(networks[0]).train()
+    losses = vmap(_loss(trained), randomness="different")
+    momentum, decay = recipe.momentum, recipe.weight_decay
+    optimizer = torch.optim.SGD(parameters.values(), recipe.lr, momentum, weight_decay=decay, nesterov=momentum > 0)
+    with stream(seed, "dropout"), torch.enable_grad():
         for number in range(recipe.steps):
             epoch, position = divmod(number, n // size)
             if position == 0:
                 orders = torch.stack([_order(n, seed, member, epoch) for member in range(members)])
             chosen = orders[:, position * size : (position + 1) * size]
             target = train["target"][chosen]
-            gradients, (logits, buffers) = step(parameters, buffers, train["input"][chosen], target)
+            loss, logits, buffers = losses(parameters, buffers, train["input"][chosen], target)
             if observe is not None:
                 observe(chosen, logits.argmax(-1) == target)
-            parameters = {
-                name: _updated(parameters[name], gradient, velocity[name], recipe)
-                for name, gradient in gradients.items()
-            }
-    return Ensemble(trained.network, parameters, buffers)
+            optimizer.zero_grad()
+            loss.sum().backward()  # no member's loss depends on the weights of another
+            optimizer.step()
+    return Ensemble(trained, {name: values.detach() for name, values in parameters.items()}, buffers)
 
 
 def _drawn(network: nn.Module, recipe: Recipe, seed: int) -> nn.Module:
@@ -145,25 +143,13 @@ def _order(n: int, seed: int, member: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, f"member/{member}/order/{epoch}"))
 
 
-def _gradients(network: nn.Module) -> Callable[..., tuple[Tensors, tuple[Tensor, Tensors]]]:
-    """Of one member's mean loss over a batch, with its logits and the buffers after it."""
+def _loss(network: nn.Module) -> Callable[..., tuple[Tensor, Tensor, Tensors]]:
+    """One member's mean loss over a batch, with its logits and the buffers after it."""
 
-    def loss(
-        parameters: Tensors, buffers: Tensors, inputs: Tensor, target: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensors]]:
+    def loss(parameters: Tensors, buffers: Tensors, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensors]:
         # Modules change running statistics in place, which a transform allows only for tensors made inside it.
         changed = {name: values.clone() for name, values in buffers.items()}
         logits = functional_call(network, (parameters, changed), (inputs,))
-        return F.cross_entropy(logits, target), (logits, changed)
+        return F.cross_entropy(logits, target), logits, {name: values.detach() for name, values in changed.items()}
 
-    return grad(loss, has_aux=True)
-
-
-def _updated(weights: Tensor, gradient: Tensor, velocity: Tensor, recipe: Recipe) -> Tensor:
-    """After a step of SGD with Nesterov's momentum in torch's form; the velocity is changed in place."""
-    if recipe.weight_decay:
-        gradient = gradient + recipe.weight_decay * weights
-    if recipe.momentum:
-        velocity.mul_(recipe.momentum).add_(gradient)
-        gradient = gradient + recipe.momentum * velocity
-    return weights - recipe.lr * gradient
+    return loss

@@ -132,26 +132,19 @@ def _at(rows: polars.DataFrame, step: int) -> polars.DataFrame:
 
 
 def _intervals(values: polars.DataFrame) -> dict[int, Interval]:
-    import numpy as np
+    """Of the mean of each group that has a value."""
     import polars
 
     value = polars.col("value").cast(polars.Float64).fill_nan(None)
     found = values.group_by("_group").agg(
         value.mean().alias("mean"), value.std().alias("std"), value.count().alias("n")
     )
-    found = found.filter(polars.col("n") > 0)
-    n, mean = found["n"].to_numpy(), found["mean"].to_numpy()
-    with np.errstate(invalid="ignore"):
-        half = (
-            np.array([quantile(k, 0.975) for k in (n - 1.0).tolist()])
-            * found["std"].fill_null(math.nan).to_numpy()
-            / np.sqrt(n)
-        )
-    half = np.where(n > 1, half, math.nan)
-    return {
-        int(group): Interval(float(m), float(m - h), float(m + h), int(count))
-        for group, m, h, count in zip(found["_group"], mean, half, n, strict=True)
-    }
+    return {group: _interval(mean, std, n) for group, mean, std, n in found.iter_rows() if n}
+
+
+def _interval(mean: float, std: float | None, n: int) -> Interval:
+    half = math.nan if std is None else quantile(n - 1.0, 0.975) * std / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
 
 
 Pairs = dict[int, dict[Any, list[float]]]

@@ -64,7 +64,7 @@ def _has_changed(experiment: str, rests: Mapping[str, Any], thorough: bool) -> b
         return False
     from expkit.studies.plan import plan
 
-    return rests["runs"] != _runs(plan(experiment))
+    return _are_others(plan(experiment), rests["runs"])
 
 
 def describe(studied: Studied) -> dict[str, Any]:
@@ -158,6 +158,17 @@ def _runs(arms: Sequence[Any]) -> dict[str, Any]:
         own = ids(arm)
         found[arm.name] = {"count": len(arm.jobs), "ids": own if len(own) <= 100 else _digest(own)}
     return found
+
+
+def _are_others(arms: Sequence[Any], recorded: Mapping[str, Any]) -> bool:
+    """Whether the arms have other runs than are recorded.
+
+    The first run of each arm is composed before all: what changes one changes most, and there may be thousands.
+    """
+    from expkit.studies.plan import ids
+
+    known = {name: own["ids"] for name, own in recorded.items() if isinstance(own["ids"], list)}
+    return any(arm.name in known and known[arm.name][:1] != ids(arm, 1) for arm in arms) or recorded != _runs(arms)
 
 
 def _inputs(studied: Studied) -> dict[str, Any]:

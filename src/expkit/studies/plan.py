@@ -109,9 +109,12 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
-def ids(arm: Arm) -> list[str]:
-    """The run ids of the runs that are looked at; a run that cannot be composed has its error instead."""
-    composed = arm.composed(arm.looked_at)
+def ids(arm: Arm, most: int | None = None) -> list[str]:
+    """The run ids of the first of the runs that are looked at, by default of all.
+
+    A run that cannot be composed has its error instead.
+    """
+    composed = arm.composed(arm.looked_at[:most])
     good = [one for one in composed if isinstance(one, Composed)]
     own = iter(run_ids([one.config for one in good]))
     return [next(own) if isinstance(one, Composed) else str(one) for one in composed]

@@ -45,7 +45,7 @@ def test_a_run_of_many_is_what_it_is_alone(tmp_path: Path) -> None:
         "data=wine", "model.width=6", "data.batch_size=20", "trainer.max_steps=12", *DOUBLE,
         sweep=["seed=0 data.seed=3", "seed=1 data.seed=3", "seed=1 data.seed=4"],
     )  # fmt: skip
-    assert not stacked(runs).same_batches
+    assert not stacked(runs).batches.same
     training = stacked(runs * 4)
     for _ in range(12):
         training.advance()
@@ -63,7 +63,7 @@ def test_runs_that_take_the_same_batches_are_handed_them_once(tmp_path: Path) ->
         sweep=["optimizer.lr=0.001", "optimizer.lr=0.01", "optimizer.lr=0.1"],
     )  # fmt: skip
     training = stacked(runs)
-    assert training.same_batches
+    assert training.batches.same
     for step in range(15):
         training.advance()
         if step == 4:

@@ -12,9 +12,11 @@ from torch import Tensor
 from expkit.data.base import Split, TensorData
 from expkit.engines.evaluation_points import evaluated_splits, evaluation_points
 from expkit.engines.fused import dropout
+from expkit.engines.fused.batches import Batches
 from expkit.engines.fused.blocks import block_size
 from expkit.engines.fused.cache_size import cache_size
 from expkit.engines.fused.clipping import clip_by_norm
+from expkit.engines.fused.device import device_of
 from expkit.engines.fused.memory import BytesMade
 from expkit.engines.fused.not_fusable import NotFusable
 from expkit.engines.fused.optimizers import BatchedOptimizer, batched_optimizer
@@ -80,15 +82,11 @@ class StackedTraining:
                 convert_task(task, torch.float64)
             for one in distinct_objects(data)[0]:
                 convert_data(one, torch.float64)
-        for one in distinct_objects(data)[0]:
-            _require_plain_batches(one)
         self.max_steps = settings.steps(data[0])
         self.points = evaluation_points(settings.eval_at, self.max_steps)
         self.evaluated = frozenset(evaluated_splits(data[0]))
         self.stack: Stack = stack(tasks, data).to(self.device)
-        self.data, self.seeds = list(data), list(seeds)
-        # Runs on the same data and with the same seed, as those of a sweep of learning rates, take the same batches.
-        self.same_batches = data[0].batch_size == "full" or len(set(self._order_keys())) == 1
+        self.batches = Batches(self.stack, data, seeds, settings.overfit_batches)
         self.program = Program(tasks[0], self.stack)
         self.names = {name.removeprefix("model."): name for name in self.stack.parameters}
         self.hyper = {name: values.to(self.device) for name, values in self.optimizer.hyper.items()}
@@ -103,7 +101,6 @@ class StackedTraining:
         self.statistic_states: list[Tensors] | None = None  # before the first step
         self.keys: Tensor | None = None  # of dropout, where there is any
         self.step = 0
-        self._orders: tuple[int, Tensor] | None = None
         self._bytes_per_example = 0.0  # that an evaluation makes
         self._pace = Pace(self._advanced, self._in_dims(), name=_name(tasks[0], self.optimizer))
         self._try_a_step()
@@ -172,8 +169,7 @@ class StackedTraining:
     def keep(self, places: Sequence[int]) -> None:
         """Goes on with some runs only, in the order given."""
         chosen = torch.tensor(places, dtype=torch.long)
-        self.data = [self.data[place] for place in places]
-        self.seeds = [self.seeds[place] for place in places]
+        self.batches.keep(places)
         if self.plateau is not None:
             self.plateau.keep(chosen)
         chosen = chosen.to(self.device)
@@ -184,7 +180,6 @@ class StackedTraining:
         self.factors = self.factors[:, chosen]
         self.limits = None if self.limits is None else self.limits[chosen]
         self.keys = None if self.keys is None else self.keys[chosen]
-        self._orders = None
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes with steps; what does not is made again from the configurations."""
@@ -218,7 +213,6 @@ class StackedTraining:
         )
         self.state, self.hyper, self.statistic_states = here["optimizer"], here["hyper"], here["statistics"]
         self.step = here["step"]
-        self._orders = None
 
     def trial(self) -> None:
         """Makes the next step of the first one or two runs, and throws its result away."""
@@ -231,7 +225,7 @@ class StackedTraining:
             try:
                 self.trial()
             except Exception:  # only dropout of their own makes some steps possible, and costs nothing where it is none
-                self.keys = dropout.keys(self.seeds).to(self.device)
+                self.keys = dropout.keys(self.batches.seeds).to(self.device)
                 self.trial()
             self.program.changing = self._changing_buffers()
             with BytesMade() as made:
@@ -279,7 +273,7 @@ class StackedTraining:
             [number.values for number in stack.lifted],
             self.state,
             self.statistic_states,
-            [self._batch(index) for index in parts],
+            [self.batches.at(index) for index in parts],
             None if self.keys is None else [dropout.streams(self.keys, index) for index in parts],
             self._factor(),
             self.hyper,
@@ -288,7 +282,7 @@ class StackedTraining:
 
     def _in_dims(self) -> tuple[Any, ...]:
         """Which of `_arguments` have the runs on a leading axis, 0 for those that do."""
-        batch = {name: None if name in self.shared else 0 for name in self.stack.splits["train"]}
+        batch = {name: None if name in self.batches.shared else 0 for name in self.stack.splits["train"]}
         return (*[0] * 6, [batch] * self.settings.accumulate, *[0] * 4)
 
     def _advanced(
@@ -316,7 +310,7 @@ class StackedTraining:
                 buffers | changed,
                 numbers,
                 batch,
-                self.shared,
+                self.batches.shared,
                 None if noise is None else noise[part],
             )
             gradients = {name: gradients[name] + own[name] if gradients else own[name] for name in own}
@@ -338,68 +332,10 @@ class StackedTraining:
             return [statistic.begin(loss) for statistic in self.statistics]
         return [statistic.step(state, loss) for statistic, state in zip(self.statistics, states, strict=True)]
 
-    @property
-    def shared(self) -> frozenset[str]:
-        """The columns of a batch that all runs share."""
-        return self.stack.shared["train"] if self.same_batches else frozenset()
-
-    def _batch(self, index: int) -> Split:
-        """Batch number `index` of every run."""
-        train, shared, first = self.stack.splits["train"], self.stack.shared["train"], self.data[0]
-        if first.batch_size == "full":
-            return train
-        size = first.batch_size
-        index = index % self.settings.overfit_batches if self.settings.overfit_batches else index
-        epoch, position = divmod(index, first.batches_per_epoch)
-        if self._orders is None or self._orders[0] != epoch:
-            self._orders = (epoch, self._order(epoch).to(self.device))
-        chosen = self._orders[1][:, position * size : (position + 1) * size]
-        if self.same_batches:
-            return {name: values[chosen[0]] for name, values in train.items()}
-        run = torch.arange(len(chosen), device=self.device).unsqueeze(1)
-        return {name: values[chosen] if name in shared else values[run, chosen] for name, values in train.items()}
-
-    def _order(self, epoch: int) -> Tensor:
-        """The order of each run's training examples in an epoch, (R, n_train), or (1, n_train) if they have one."""
-        distinct = dict(zip(self._order_keys(), self.data, strict=True))
-        orders = {key: data.epoch_order(epoch, key[1]) for key, data in distinct.items()}
-        return torch.stack(list(orders.values()) if self.same_batches else [orders[key] for key in self._order_keys()])
-
-    def _order_keys(self) -> list[tuple[int, int]]:
-        """What decides about the order of each run's examples."""
-        return [(id(data), seed) for data, seed in zip(self.data, self.seeds, strict=True)]
-
     def _factor(self) -> Tensor:
         """(R,), the learning rate of the next update over the optimizer's own."""
         factor = self.factors[min(self.step, len(self.factors) - 1)]
         return factor if self.plateau is None else factor * self.plateau.factor.to(self.device)
-
-
-def device_of(settings: LightningEngine) -> torch.device:
-    """Where a stack of such runs is trained.
-
-    Raises:
-        NotFusable: the settings ask for what the fused engine does not do.
-    """
-    arguments = settings.trainer_arguments
-    for key, fine in {
-        "accelerator": ("auto", "cpu", "gpu", "cuda"),
-        "devices": (1, "1", "auto"),
-        "strategy": ("auto",),
-        "num_nodes": (1,),
-        "precision": ("32-true", "64-true", 32, 64),
-        "detect_anomaly": (False,),
-    }.items():
-        if arguments[key] not in fine:
-            raise NotFusable(f"trainer.{key}", f"{arguments[key]} needs the lightning engine")
-    if settings.profiler is not None:
-        raise NotFusable("trainer.profiler", "a profile needs the lightning engine")
-    wanted = arguments["accelerator"]
-    if wanted != "cpu" and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    if wanted in ("gpu", "cuda"):
-        raise NotFusable("trainer.accelerator", "there is no GPU here")
-    return torch.device("cpu")
 
 
 def mapped(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
@@ -426,8 +362,3 @@ def _limits(clip: Sequence[float | None], device: torch.device) -> Tensor | None
 def _by_model_name(tensors: Tensors) -> Tensors:
     """By the names that the model itself has for its parameters, as optimizers know them."""
     return {name.removeprefix("model."): value for name, value in tensors.items()}
-
-
-def _require_plain_batches(data: TensorData) -> None:
-    if type(data).batch is not TensorData.batch:
-        raise NotFusable("data", f"{type(data).__name__} makes its batches itself")
