@@ -81,7 +81,7 @@ def test_a_mistake_of_an_arm_is_told_as_it_is_without_processes(project: Project
 def test_how_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expkit.studies.arms.cores", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert at_a_time(["seed=1"]) == 4
+    assert at_a_time(["seed=1"]) == 2
     assert at_a_time(["hydra/launcher=processes"]) == 1
     assert at_a_time(["hydra.launcher.n_jobs=3"]) == 1
     monkeypatch.setattr("expkit.studies.arms.cores", lambda: 64)

@@ -45,7 +45,7 @@ def add_reproduce_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=int,
         metavar="N",
-        help="so many experiments, or arms of one, at a time (default: two arms for each core)",
+        help="so many experiments, or arms of one, at a time (default: an arm for each core)",
     )
     parser.add_argument("--runs", metavar="DIR", help="where records are (default: $EXPKIT_RUNS, or ./runs)")
 

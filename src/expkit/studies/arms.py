@@ -21,12 +21,12 @@ MOST = 8
 
 
 def at_a_time(overrides: Sequence[str]) -> int:
-    """How many arms to run at once: one for each GPU, or two for each core; one where overrides say how runs launch.
+    """How many arms to run at once: one for each GPU, or for each core; one where overrides say how runs launch.
 
     Small networks hardly use two cores, and a program is compiled by one: two arms side by side are quicker than one
-    after the other. Twice as many as there are cores share them evenly, though arms take unlike times.
+    after the other. More than one for each core push each other's data out of its cache, which costs up to a third.
     """
-    return 1 if _says_how(overrides) else min(len(gpus()) or 2 * cores(), MOST)
+    return 1 if _says_how(overrides) else min(len(gpus()) or cores(), MOST)
 
 
 def sweep_all(
