@@ -61,6 +61,12 @@ def test_a_stack_in_double_precision_leaves_the_next_one_its_floats() -> None:
     assert shelf.take("a").splits["train"]["input"].dtype == torch.float32
 
 
+def test_what_a_stack_does_to_its_columns_stays_with_it() -> None:
+    shelf = Shelf()
+    shelf.take("a").splits["train"].clear()
+    assert shelf.take("a").n_train == 125
+
+
 def test_another_process_begins_without_any() -> None:
     shelf = DataSets()
     shelf.get("a", lambda: Shelf().take("a"))

@@ -33,7 +33,9 @@ class DataSets:
         self._kept[name] = found
         while self._bytes > KEPT:
             self._bytes -= _bytes(self._kept.pop(next(iter(self._kept))))
-        return copy(found)
+        own = copy(found)
+        own.splits = {split: dict(columns) for split, columns in found.splits.items()}
+        return own
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DataSets, ()
