@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -21,7 +20,9 @@ def keep_freed_memory() -> None:
     """
     if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
         return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    import ctypes  # which opens a library: nothing that only reads a configuration may
+
+    set_option = getattr(ctypes.pythonapi, "mallopt", None)  # other C libraries have none
     if set_option is not None:
         set_option(M_MMAP_THRESHOLD, LARGEST)
         set_option(M_TRIM_THRESHOLD, KEPT)
