@@ -43,13 +43,15 @@ def _of_linear_layers(
     if not each_once_on_vectors(uses, layers):
         return None
     squares: dict[Tensor, Tensor] = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
+    layers, shifts = [use.layer for use in uses], [use.shift for use in uses]
+    squared_inputs = [use.inputs.detach().square() for use in uses]
     for column in values.unbind(-1):
-        shifts = [use.shift for use in uses]
         slopes = torch.autograd.grad(column.sum(), shifts, retain_graph=True, materialize_grads=True)
-        for use, slope in zip(uses, slopes, strict=True):
-            squares[use.layer.weight] += (slope * slope).T @ (use.inputs * use.inputs).detach()
-            if use.layer.bias is not None:
-                squares[use.layer.bias] += (slope * slope).sum(0)
+        for layer, inputs_squared, slope in zip(layers, squared_inputs, slopes, strict=True):
+            slope_squared = slope.square()
+            squares[layer.weight] += slope_squared.T @ inputs_squared
+            if layer.bias is not None:
+                squares[layer.bias] += slope_squared.sum(0)
     return {name: squares[parameter] for name, parameter in model.named_parameters()}
 
 

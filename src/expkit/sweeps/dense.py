@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expkit import yaml_files
+from expkit.engines.fused.data_sets import DataSets
 from expkit.engines.stopping import StopRequest
 from expkit.errors import UserError
 from expkit.memory_error import is_out_of_memory
@@ -230,14 +231,14 @@ def train_columns(
     """
     from expkit.engines.fused.memory import runs_that_fit
 
-    size = len(configs)
+    size, data_sets = len(configs), DataSets()
     if size > 1:  # how many fit is measured on two of them
-        size = min(size, runs_that_fit(_stacked(configs[:2])))
+        size = min(size, runs_that_fit(_stacked(configs[:2], data_sets)))
     metrics: dict[str, list[float]] = {}
     done = 0
     while done < len(configs):
         try:
-            part = _train_stack(configs, range(done, min(done + size, len(configs))), stop, progress)
+            part = _train_stack(configs, range(done, min(done + size, len(configs))), stop, progress, data_sets)
         except Exception as error:
             if not is_out_of_memory(error) or size == 1:
                 raise
@@ -251,13 +252,17 @@ def train_columns(
 
 
 def _train_stack(
-    configs: Sequence[Mapping[str, Any]], places: range, stop: StopRequest, progress: Callable[[float], None]
+    configs: Sequence[Mapping[str, Any]],
+    places: range,
+    stop: StopRequest,
+    progress: Callable[[float], None],
+    data_sets: DataSets,
 ) -> dict[str, list[float]] | None:
     """The same for some of them, at once."""
     from expkit.seeding import undisturbed
 
     with undisturbed():
-        training = _stacked(configs[places.start : places.stop])
+        training = _stacked(configs[places.start : places.stop], data_sets)
         while training.step < training.max_steps:
             if stop.signal is not None:
                 return None
@@ -267,7 +272,7 @@ def _train_stack(
     return {"step": [training.step] * len(places), **metrics}
 
 
-def _stacked(configs: Sequence[Mapping[str, Any]]) -> StackedTraining:
+def _stacked(configs: Sequence[Mapping[str, Any]], data_sets: DataSets) -> StackedTraining:
     from expkit.engines.fused.builds import stacked
     from expkit.engines.fused.not_fusable import NotFusable
     from expkit.probes.base import StepStatistic
@@ -279,7 +284,7 @@ def _stacked(configs: Sequence[Mapping[str, Any]]) -> StackedTraining:
             "Leave them out, as in callbacks=none, or set sweep.dense=false.",
         )
     try:
-        return stacked(configs)
+        return stacked(configs, data_sets)
     except NotFusable as error:
         raise UserError(
             f"{error.key}: {error.reason}.",

@@ -109,7 +109,7 @@ class Worker:
     force: bool = False
     retries: int = 0
     debug: bool = False
-    _data_sets: DataSets = field(default_factory=DataSets)
+    _data_sets: DataSets = field(default_factory=DataSets, init=False, repr=False, compare=False)
 
     def __call__(self, chunk: Chunk) -> list[Outcome] | NotFused:
         events = EventWriter(self.events)

@@ -26,20 +26,18 @@ class DataSets:
 
     def get(self, name: str, draw: Callable[[], TensorData]) -> TensorData:
         """The data set of this name; `draw` makes it, where it is not there."""
+        from expkit.engines.fused.memory import bytes_of
+
         found = self._kept.pop(name, None)
         if found is None:
             found = draw()
-            self._bytes += _bytes(found)
+            self._bytes += bytes_of(found.splits)
         self._kept[name] = found
         while self._bytes > KEPT:
-            self._bytes -= _bytes(self._kept.pop(next(iter(self._kept))))
+            self._bytes -= bytes_of(self._kept.pop(next(iter(self._kept))).splits)
         own = copy(found)
         own.splits = {split: dict(columns) for split, columns in found.splits.items()}
         return own
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DataSets, ()
-
-
-def _bytes(data: TensorData) -> int:
-    return sum(column.nbytes for split in data.splits.values() for column in split.values())

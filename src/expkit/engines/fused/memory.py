@@ -64,7 +64,7 @@ def bytes_per_run(training: StackedTraining) -> int:
     with evaluation:
         training.evaluate()
     tried = min(2, training.size)
-    return math.ceil(_bytes(kept) / training.size + max(step.bytes / tried, evaluation.bytes / training.size))
+    return math.ceil(bytes_of(kept) / training.size + max(step.bytes / tried, evaluation.bytes / training.size))
 
 
 def free_bytes(device: torch.device) -> int:
@@ -85,7 +85,8 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _bytes(tree: Any) -> int:
+def bytes_of(tree: Any) -> int:
+    """What the tensors in a nest of containers take in memory; what they share counts once."""
     storages = {leaf.untyped_storage()._cdata: leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)}
     return sum(leaf.untyped_storage().nbytes() for leaf in storages.values())
 
